@@ -1,0 +1,80 @@
+"""Stretches of a job in which it must not pause."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ContextDecorator
+from types import TracebackType
+from typing import Any
+
+from pausable._job import JobFibre, current_fibre
+
+__all__ = ["guarded", "pause_blocked"]
+
+
+class pause_blocked(ContextDecorator):  # noqa: N801  # reads as a statement: with pause_blocked():
+    """Keep the running job from pausing: `with pause_blocked():`, or as a decorator.
+
+    A pause inside does nothing, and what would pause blocks instead. Nests; is undone however the
+    block is left; belongs to the job that entered it; does nothing outside jobs.
+
+    Pauses: never.
+    Threads: the job's own.
+    See: ASYNC_block_pause(3)
+    Differs: OpenSSL counts per thread, so that one job's forgotten unblock stops all others.
+    """
+
+    def __init__(self) -> None:
+        self._entered: list[JobFibre | None] = []
+
+    def _recreate_cm(self) -> pause_blocked:
+        return pause_blocked()
+
+    def __enter__(self) -> None:
+        fibre = current_fibre()
+        if fibre is not None:
+            fibre.block(+1)
+        self._entered.append(fibre)
+
+    def __exit__(self, *_exc: object) -> None:
+        fibre = self._entered.pop()
+        if fibre is not None:
+            fibre.block(-1)
+
+
+class guarded(AbstractContextManager[Any]):  # noqa: N801  # reads as a statement: with guarded(lock):
+    """Hold a lock without pausing: `with guarded(lock):`.
+
+    A job that pauses while it holds a lock stops every other job of its thread that wants it, for
+    good, since it is this thread that would have to resume the first. (A reentrant lock is worse:
+    it lets them in.) Pausing is blocked before the lock is taken, and until it is released.
+
+    Args:
+        lock: a lock, or any context manager that holds one.
+
+    Pauses: never.
+    """
+
+    def __init__(self, lock: AbstractContextManager[Any]) -> None:
+        if not (hasattr(lock, "__enter__") and hasattr(lock, "__exit__")):
+            raise TypeError(f"lock has to be a lock or another context manager, not {lock!r}")
+        self._lock = lock
+        self._blocked = pause_blocked()
+
+    def __enter__(self) -> Any:
+        self._blocked.__enter__()
+        try:
+            return self._lock.__enter__()
+        except BaseException:
+            self._blocked.__exit__()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        try:
+            return self._lock.__exit__(kind, exc, tb)
+        finally:
+            self._blocked.__exit__()

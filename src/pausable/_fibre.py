@@ -1,0 +1,137 @@
+"""A call stack that can be set aside: the only module that knows greenlet.
+
+Rules:
+
+* One fibre serves one call after another (`run` is a loop): a fresh greenlet costs many times a
+  switch, so fibres are pooled and never end of their own accord.
+* An idle fibre holds nothing of the call it served. It idles outside `try`/`except`, for a frame
+  that waits inside `except` keeps that exception, its traceback and all their locals alive.
+* Control goes back to `resumer`, who entered last, never to greenlet's `parent`: the one who
+  started a call need not be the one who resumed it.
+* A call may be set aside while a greenlet of somebody else's runs inside it (gevent, SQLAlchemy):
+  `point` is the greenlet to enter again, the fibre itself only in the plain case.
+* `greenlet.throw` and `GreenletExit` are not used: `GreenletExit` is returned, not raised, by a
+  switch, and means to us that the interpreter is disposing of the stack.
+
+Rejected: a greenlet per call (20 times slower); generators (cannot suspend below the first frame);
+`parent` as the way back (its setter costs as much as a switch's bookkeeping).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import greenlet as _greenlet
+
+from pausable._state import State
+
+__all__ = ["Fibre", "FibreError", "FibreExit", "current", "current_context", "enclosing", "root"]
+
+ENDED = State.ENDED
+RUNNING = State.RUNNING
+
+#: What greenlet raises when a stack cannot be entered: another thread's, or a dead thread's.
+FibreError = _greenlet.error
+#: What a stack sees when the interpreter disposes of it.
+FibreExit = _greenlet.GreenletExit
+#: The stack that is running, a `Fibre` or somebody else's greenlet. Any thread.
+current = _greenlet.getcurrent
+
+
+class Fibre(_greenlet.greenlet):
+    """One call stack, used for one call after another.
+
+    `switch(fn, args, kwargs)` enters an idle fibre and returns when the call was set aside or has
+    ended (`state` tells which); `point.switch()` enters a call that was set aside.
+    """
+
+    __slots__ = ("dying", "exc", "point", "resumer", "state", "value")
+
+    state: State
+    resumer: Any
+    point: Any
+    value: Any
+    exc: BaseException | None
+    dying: bool
+
+    def __init__(self) -> None:
+        # Not a child of whoever happens to need a new fibre: that would keep it alive.
+        super().__init__(parent=root())
+        self.state = State.READY
+        self.resumer = None
+        self.point = self
+        self.value = None
+        self.exc = None
+        self.dying = False
+
+    def run(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Serve calls for ever (the greenlet's body)."""
+        while True:
+            self.state = RUNNING
+            try:
+                self.value = fn(*args, **kwargs)
+            except BaseException as exc:
+                self.exc = exc
+            if self.dying:
+                return
+            self.state = ENDED
+            del fn, args, kwargs
+            fn, args, kwargs = self.resumer.switch()
+
+    def warm_up(self) -> None:
+        """Make the stack of a new fibre now, so that its first call need not."""
+        self.resumer = current()
+        self.switch(_nothing, (), {})
+        self.resumer = self.value = None
+
+    def stack(self) -> traceback.StackSummary:
+        """Return where a call was set aside, outermost frame first.
+
+        Threads: any; of a call that runs meanwhile in its own thread it is a snapshot.
+        """
+        frames = []
+        part = self.point
+        while part is not None:  # somebody else's greenlets, then the fibre itself
+            frame = part.gr_frame
+            while frame is not None:
+                if frame.f_code is not _RUN:
+                    frames.append((frame, frame.f_lineno))
+                frame = frame.f_back
+            part = part.parent if part is not self else None
+        return traceback.StackSummary.extract(reversed(frames))
+
+
+def _nothing() -> None:
+    pass
+
+
+_RUN = Fibre.run.__code__
+
+
+def root() -> Any:
+    """Return the greenlet at the bottom of this thread."""
+    here = current()
+    while here.parent is not None:
+        here = here.parent
+    return here
+
+
+def enclosing(kind: type[Fibre]) -> Any:
+    """Return the innermost fibre of type `kind` that the running code is inside of, or None.
+
+    Only needed when `current()` is not a fibre itself: then somebody else's greenlet runs, and it
+    is inside a fibre if one is among its parents.
+    """
+    here = current()
+    while here is not None and type(here) is not kind:
+        here = here.parent
+    return here
+
+
+def current_context() -> Context | None:
+    """Return the context object itself (not a copy) that the running code is in."""
+    context: Context | None = current().gr_context
+    return context

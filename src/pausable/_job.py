@@ -1,0 +1,694 @@
+"""Jobs: the fast path of start, pause, resume and end, all of it in this module.
+
+Rules:
+
+* The hot state lives on the fibre (`JobFibre`), which the running code finds by asking which stack
+  it is on: no thread-local look-up, and right under gevent, which makes those per greenlet.
+* The fibre holds its `Job` strongly only until the first pause; from then on weakly. So a paused
+  job whose handle is dropped is noticed (`JobFibre.lost`), although the frames on its own stack
+  keep the fibre itself alive for ever.
+* Nothing is written before the thread was checked: `resumer` is compared first, and only a
+  new resumer is looked at closely. A resume from a wrong thread leaves no trace.
+* Only `state is ENDED` means that a call has ended. If control comes back to a resumer in another
+  way, somebody switched greenlets by hand, and that is said.
+* Everything rare hides behind two flags, so that the common path tests little: `alert` (pausing is
+  blocked, or the job is cancelled) at a pause, `notable` (`_settle` has work) at the end.
+* A job runs in a copy of its starter's context, so that what it sets is not seen by others while
+  it is paused; what it changed is set in the context of whoever sees it end. A driver that has a
+  context of its own for the job (asyncio: the task's) shares that instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+import traceback
+from _thread import get_ident
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from weakref import ref
+
+from pausable import _report
+from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
+from pausable._patience import wait_until_awake
+from pausable._state import State, Step, why_not
+from pausable._wait_context import WaitContext
+from pausable.errors import (
+    CancelSwallowed,
+    ForkedJobError,
+    InvalidStateError,
+    JobCancelled,
+    JobStateError,
+    WrongThread,
+)
+
+if TYPE_CHECKING:
+    from pausable._pool import JobPool
+
+__all__ = ["Job", "JobFibre", "can_pause", "current_fibre", "current_job", "launch", "pause"]
+
+T = TypeVar("T")
+
+READY = State.READY
+RUNNING = State.RUNNING
+PAUSED = State.PAUSED
+ENDED = State.ENDED
+FORKED = State.FORKED
+
+#: How often a job may swallow `JobCancelled` and pause again before nobody insists any more.
+MAX_DELIVERIES: Final = 10
+
+#: How long `Job.close()` serves the pauses of a job's cleanup code unless told otherwise.
+CLOSE_TIMEOUT_S: Final = 30.0
+
+_numbers = itertools.count(1)
+
+
+class _CancelRequest:
+    """A cancellation, and what became of it."""
+
+    __slots__ = ("deliveries", "message", "stack")
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        self.deliveries = 0
+        self.stack: traceback.StackSummary | None = None  # where it was delivered first
+
+
+class JobFibre(Fibre):
+    """A fibre with what a job needs while it is alive."""
+
+    __slots__ = (
+        "alert",
+        "blocks",
+        "callbacks",
+        "cancel",
+        "context",
+        "job",
+        "lost",
+        "notable",
+        "pool",
+        "ref",
+        "snapshot",
+        "transient",
+        "wait_ctx",
+    )
+
+    alert: bool  # look at blocks and cancel before and after a pause
+    blocks: int
+    callbacks: list[Callable[[Any], object]] | None
+    cancel: _CancelRequest | None
+    context: Context | None
+    job: Job[Any] | None  # until the first pause
+    lost: Callable[[Any], None]
+    notable: bool  # there is work for _settle
+    pool: JobPool
+    ref: Any  # from the first pause on: a weak reference to the job
+    snapshot: Context | None  # the starter's context at the first pause
+    transient: bool  # not for the pool: it was made too deep in the stack
+    wait_ctx: WaitContext | None
+
+    def __init__(self, pool: JobPool, *, transient: bool) -> None:
+        super().__init__()
+        self.pool = pool
+        self.alert = False
+        self.blocks = 0
+        self.callbacks = None
+        self.cancel = None
+        self.context = None
+        self.job = None
+        self.lost = self._on_lost
+        self.notable = self.transient = transient
+        self.ref = None
+        self.snapshot = None
+        self.wait_ctx = None
+
+    def handle(self) -> Job[Any] | None:
+        """Return the job that is on this fibre, or None."""
+        return self.ref() if self.ref is not None else self.job
+
+    def block(self, by: int) -> None:
+        """Count `by` more (or fewer) reasons not to pause."""
+        self.blocks = max(0, self.blocks + by)
+        self.notable = True
+        self.alert = self.blocks > 0 or self.cancel is not None
+
+    def request_cancel(self, message: str) -> None:
+        """Have `JobCancelled` raised at the pause, and at every later one."""
+        if self.cancel is None:
+            self.cancel = _CancelRequest(message)
+        self.alert = self.notable = True
+
+    def may_pause(self) -> bool:
+        """Decide at the beginning of a pause, when `alert` is set."""
+        if self.blocks:
+            return False
+        self.deliver()
+        return True
+
+    def deliver(self) -> None:
+        """Raise `JobCancelled` if it is due, unless the job is unwinding because of it.
+
+        Cleanup code that pauses while the exception is being handled is served. A job that caught
+        it, went on and pauses again gets it again; after `MAX_DELIVERIES` it is let be, so that
+        control returns to whoever cancelled it, who reports that.
+        """
+        request = self.cancel
+        if request is None or request.deliveries >= MAX_DELIVERIES or _handles(request):
+            return
+        request.deliveries += 1
+        if request.deliveries == 1:
+            request.stack = traceback.extract_stack(sys._getframe(2))
+        elif request.deliveries == 2:
+            _report.swallowed(self.handle(), request.stack)
+        exc = JobCancelled(request.message)
+        exc.__pausable_request__ = request  # type: ignore[attr-defined]
+        raise exc
+
+    def _on_lost(self, _ref: object) -> None:
+        """Note that the job's handle was dropped while it was paused. Any thread, at any time."""
+        self.ref = self.snapshot = None
+        self.pool.adopt_lost(self)
+
+
+def _handles(request: _CancelRequest) -> bool:
+    """Tell whether the running code is unwinding because of `request`."""
+    exc = sys.exc_info()[1]
+    while exc is not None:
+        if getattr(exc, "__pausable_request__", None) is request:
+            return True
+        exc = exc.__context__
+    return False
+
+
+# -- inside a job ----------------------------------------------------------------------------------
+
+
+def current_fibre() -> JobFibre | None:
+    """Return the fibre of the job that is running in this thread, or None."""
+    fibre = current()
+    if type(fibre) is not JobFibre:
+        fibre = enclosing(JobFibre)
+    return fibre if fibre is not None and fibre.state is RUNNING else None
+
+
+def pause() -> bool:
+    """Pause the running job: control returns to whoever started or resumed it.
+
+    May be called anywhere below the job's function. Outside a job, or while pausing is blocked,
+    nothing happens. When the job is resumed, a new window of its wait context begins and the call
+    returns. A resume is only a hint: check what you wait for, and pause again if need be.
+
+    Pauses: once, where that is possible.
+    Threads: the job's own.
+    Returns: True if the job was paused, False if nothing happened.
+
+    Raises:
+        JobCancelled: the job was cancelled; let it pass.
+    See: ASYNC_pause_job(3)
+    Differs: it tells whether it paused; OpenSSL returns 1 in both cases.
+    """
+    fibre = here = current()
+    if type(fibre) is not JobFibre:
+        fibre = current_fibre()
+        if fibre is None:
+            return False
+    if fibre.alert and not fibre.may_pause():
+        return False
+    fibre.point = here
+    fibre.state = PAUSED
+    try:
+        fibre.resumer.switch()
+    except FibreExit:  # the interpreter disposes of the stack
+        fibre.dying = True
+        raise
+    finally:
+        fibre.state = RUNNING
+    if fibre.wait_ctx is not None:
+        fibre.wait_ctx._reset()
+    if fibre.alert:
+        fibre.deliver()
+    return True
+
+
+def current_job() -> Job[Any] | None:
+    """Return the running job, or None outside jobs. The innermost one, where jobs run jobs.
+
+    Threads: any; each sees its own.
+    See: ASYNC_get_current_job(3)
+    """
+    fibre = current_fibre()
+    return None if fibre is None else fibre.handle()
+
+
+def can_pause() -> bool:
+    """Tell whether `pause()` would pause: in a job, and pausing is not blocked."""
+    fibre = current_fibre()
+    return fibre is not None and not fibre.blocks
+
+
+# -- starting and ending ---------------------------------------------------------------------------
+
+
+def launch(
+    pool: JobPool,
+    wait_ctx: WaitContext | None,
+    shared: Context | None,
+    fn: Callable[..., T],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Job[T]:
+    """Run fn(*args, **kwargs) on a fibre of `pool` until its first pause or its end.
+
+    Args:
+        pool: of this thread (not checked here).
+        wait_ctx: where the job waits, or None for one of its own on demand.
+        shared: the context to run in, or None for a copy of the current one.
+    """
+    try:
+        fibre = pool.idle.pop()
+    except IndexError:
+        fibre = pool.grow()
+    job: Job[T]
+    fibre.job = job = Job()
+    job._fibre = fibre
+    try:
+        try:
+            job._name = fn.__name__
+        except AttributeError:
+            job._name = type(fn).__name__
+        context = copy_context() if shared is None else shared
+        fibre.gr_context = fibre.context = context
+        fibre.resumer = current()
+        if wait_ctx is not None:
+            fibre.wait_ctx = wait_ctx
+            fibre.notable = True
+        fibre.switch(fn, args, kwargs)
+        if fibre.state is PAUSED:
+            fibre.ref = ref(job, fibre.lost)
+            fibre.job = None
+            if shared is None:
+                fibre.snapshot = copy_context()
+            return job
+        if fibre.state is not ENDED:
+            raise _foreign_switch(job)
+        if shared is None and context:
+            _publish(context, copy_context())
+        _end(job, fibre)
+    except BaseException:
+        _recover(job, fibre)
+        raise
+    return job
+
+
+def _end(job: Job[Any], fibre: JobFibre) -> None:
+    """Take the outcome from the fibre, leave nothing in it, and give it back to its pool."""
+    job._value = fibre.value
+    job._exc = exc = fibre.exc
+    job._fibre = fibre.job = fibre.value = fibre.exc = fibre.resumer = None
+    fibre.gr_context = fibre.context = None
+    if fibre.notable:
+        _settle(job, fibre)
+    else:
+        fibre.pool.idle.append(fibre)
+    if exc is not None:
+        _raise_if_fatal(exc)
+
+
+def _settle(job: Job[Any], fibre: JobFibre) -> None:
+    """Do at a job's end what few jobs need."""
+    callbacks, fibre.callbacks = fibre.callbacks, None
+    if fibre.wait_ctx is not None:
+        job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
+        job._wait_ctx._job_ended()
+    fibre.blocks = 0
+    fibre.cancel = None
+    fibre.alert = False
+    if fibre.transient:
+        fibre.pool.drop(fibre)
+    else:
+        fibre.notable = False
+        fibre.pool.idle.append(fibre)
+    for callback in callbacks or ():
+        _call_back(callback, job)
+
+
+def _recover(job: Job[Any], fibre: JobFibre) -> None:
+    """Keep the books right when an exception (Ctrl-C) hits the bookkeeping itself.
+
+    The caller of `start` gets no handle then, so a job that is paused already counts as lost.
+    """
+    if job._fibre is None:
+        return  # all was done; the exception is the job's own
+    if fibre.state is PAUSED:
+        fibre.job = fibre.ref = None
+        fibre.pool.adopt_lost(fibre)
+    elif fibre.state is not RUNNING:
+        fibre.notable = True
+        fibre.exc = None
+        _end(job, fibre)
+
+
+def _raise_if_fatal(exc: BaseException) -> None:
+    # As asyncio's tasks do: whoever drives jobs must not miss a Ctrl-C that hit one of them.
+    if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+        raise exc
+
+
+def _publish(after: Context, before: Context) -> None:
+    """Set in the current context what a job changed in its own since `before`.
+
+    By identity: comparing contexts would call __eq__ of the values, and miss equal new ones.
+    """
+    for var, value in after.items():
+        if var not in before or before[var] is not value:
+            var.set(value)
+
+
+def _call_back(callback: Callable[[Any], object], job: Job[Any]) -> None:
+    try:
+        callback(job)
+    except Exception:
+        _report.callback_failed(callback, job)
+
+
+def _foreign_switch(job: Job[Any]) -> JobStateError:
+    return JobStateError(
+        f"control came back from {job!r} although it neither paused nor ended: other code switched"
+        " to this greenlet by hand; let only pausable switch greenlets that start or resume jobs"
+    )
+
+
+# -- the handle ------------------------------------------------------------------------------------
+
+
+class Job(Generic[T]):
+    """A call that can be paused and resumed; made by `start()`.
+
+    Its outcome is read as from `asyncio.Future`: nothing here blocks, except `close()`. Keep the
+    handle until the job has ended, or use `with`: a paused job that nobody can reach any more is
+    unwound with a `ResourceWarning`.
+
+    Threads: the one that started it, except where a method says otherwise.
+    See: ASYNC_start_job(3)
+    Differs: a job may start and drive jobs of its own, is done for good when it has ended (its
+    handle never means another job), and can be cancelled.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_exc",
+        "_fibre",
+        "_full_name",
+        "_name",
+        "_traceback",
+        "_value",
+        "_wait_ctx",
+    )
+
+    _fibre: JobFibre | None  # None when ended
+    _name: str  # of the function
+    _full_name: str  # with a number, made on first use, or as set
+    _value: T | None
+    _exc: BaseException | None
+    _traceback: Any
+    _wait_ctx: WaitContext
+
+    # -- running it ----------------------------------------------------------------------------
+
+    def resume(self) -> bool:
+        """Go on with the job until its next pause or its end.
+
+        No wake is needed: a job that is resumed early finds out and pauses again.
+
+        Returns: True if the job has ended, False if it paused again.
+
+        Raises:
+            JobStateError: the job is running or has ended.
+            WrongThread: the job was started in another thread.
+            ForkedJobError: the job was started before os.fork().
+            KeyboardInterrupt, SystemExit: the job ended with it (so does `result()`).
+        See: ASYNC_start_job(3)
+        """
+        fibre = self._fibre
+        if fibre is None or fibre.state is not PAUSED:
+            raise self._refusal(Step.RESUME)
+        if current() is not fibre.resumer:
+            self._change_resumer(fibre)
+        try:
+            fibre.point.switch()
+        except FibreError as exc:
+            raise self._dead_stack() from exc
+        if fibre.state is PAUSED:
+            return False
+        if fibre.state is not ENDED:
+            raise _foreign_switch(self)
+        if fibre.snapshot is not None:
+            if fibre.context:
+                _publish(fibre.context, fibre.snapshot)
+            fibre.snapshot = None
+        fibre.ref = None
+        _end(self, fibre)
+        return True
+
+    def cancel(self, message: str = "") -> bool:
+        """Unwind the job: `JobCancelled` is raised at its pause, and at every later one.
+
+        The job runs at once until it has ended or its cleanup code pauses; in the latter case go
+        on resuming it, or call `close()`, which does. A running job, or one of another thread
+        (which is woken), gets the exception at its next pause. Cancelling twice changes nothing.
+
+        Threads: any.
+        Returns: True if the job has ended.
+
+        Raises:
+            CancelSwallowed: the job caught the exception again and again and is still paused.
+        Differs: OpenSSL has no way to cancel a job.
+        """
+        fibre = self._fibre
+        if fibre is None:
+            return True
+        if fibre.cancel is None:
+            fibre.request_cancel(message or f"job {self.name!r} was cancelled")
+            if fibre.state is PAUSED:
+                if get_ident() == fibre.pool.thread:
+                    self.resume()
+                elif (ctx := fibre.wait_ctx) is not None:
+                    ctx.nudge()
+        self._check_swallowed()
+        return self._fibre is None
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Cancel the job and go on with it until it has ended; do nothing if it has.
+
+        Blocks while the job's cleanup code is paused, until its wait context is ready.
+
+        Args:
+            timeout_s: seconds until it gives up; None means 30.
+
+        Raises:
+            CancelSwallowed: the job keeps catching `JobCancelled`.
+            TimeoutError: cleanup code took longer. The job is paused still.
+            JobStateError: the job is running (it cannot close itself).
+        Differs: OpenSSL has no way to cancel a job.
+        """
+        if self._fibre is None or self._fibre.state is FORKED:
+            return
+        if self._fibre.state is RUNNING:
+            raise JobStateError(f"{self!r} cannot be closed: {why_not(RUNNING, Step.RESUME)}")
+        deadline = time.monotonic() + (CLOSE_TIMEOUT_S if timeout_s is None else timeout_s)
+        done = self.cancel()
+        while not done:
+            if not wait_until_awake(self._fibre.wait_ctx, deadline):
+                raise TimeoutError(
+                    f"{self!r} was cancelled and is still cleaning up; it is paused at\n"
+                    f"{self._stack_text()}"
+                )
+            done = self.resume()
+            self._check_swallowed()
+
+    def __enter__(self) -> Job[T]:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- its outcome ---------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Tell whether the job has ended: returned, raised, or was cancelled. Any thread."""
+        return self._fibre is None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the job is paused. Any thread."""
+        return self._fibre is not None and self._fibre.state is PAUSED
+
+    def cancelled(self) -> bool:
+        """Tell whether the job was ended by `JobCancelled`. Any thread."""
+        return self._fibre is None and isinstance(self._exc, JobCancelled)
+
+    def result(self) -> T:
+        """Return what the call returned, or raise what it raised, with its own traceback.
+
+        Threads: any.
+
+        Raises:
+            InvalidStateError: the job has not ended.
+        """
+        if self._fibre is not None:
+            raise self._refusal(Step.READ)
+        if self._exc is not None:
+            try:
+                raise self._exc.with_traceback(self._own_traceback())
+            finally:
+                del self  # no cycle through this frame
+        return self._value  # type: ignore[return-value]
+
+    def exception(self) -> BaseException | None:
+        """Return what the call raised, or None if it returned. Any thread.
+
+        Raises:
+            InvalidStateError: the job has not ended.
+        """
+        if self._fibre is not None:
+            raise self._refusal(Step.READ)
+        if self._exc is not None:
+            self._own_traceback()
+        return self._exc
+
+    def add_done_callback(self, callback: Callable[[Job[T]], object]) -> None:
+        """Have `callback(job)` called when the job has ended, or now if it has.
+
+        It is called in the job's thread, before `start` or `resume` returns. What it raises is
+        logged (logger "pausable") and disturbs nobody.
+        """
+        if not callable(callback):
+            raise TypeError(f"callback has to be callable, not {callback!r}")
+        fibre = self._fibre
+        if fibre is None:
+            _call_back(callback, self)
+            return
+        if fibre.callbacks is None:
+            fibre.callbacks = []
+        fibre.callbacks.append(callback)
+        fibre.notable = True
+
+    # -- looking at it -------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The job's name for messages: the function's and a number, unless set. Any thread."""
+        try:
+            return self._full_name
+        except AttributeError:
+            self._full_name = f"{self._name}-{next(_numbers)}"
+            return self._full_name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a job's name has to be a non-empty str, not {name!r}")
+        self._full_name = name
+
+    @property
+    def wait_ctx(self) -> WaitContext:
+        """Where the job waits: its own, made on first use, or the one it was started in.
+
+        See: ASYNC_get_wait_ctx(3)
+        """
+        fibre = self._fibre
+        if fibre is None:
+            try:
+                return self._wait_ctx
+            except AttributeError:
+                self._wait_ctx = WaitContext()
+                return self._wait_ctx
+        if fibre.wait_ctx is None:
+            fibre.wait_ctx = WaitContext()
+            fibre.wait_ctx._jobs = 1
+            fibre.notable = True
+        return fibre.wait_ctx
+
+    def stack(self) -> traceback.StackSummary:
+        """Return where the job is paused, outermost call first; empty if it is not paused.
+
+        Threads: any.
+        """
+        fibre = self._fibre
+        if fibre is None or fibre.state is not PAUSED:
+            return traceback.StackSummary()
+        return fibre.stack()
+
+    def print_stack(self, file: Any = None) -> None:
+        """Print where the job is paused, to `file` (default: stderr). Any thread."""
+        print(f"{self!r}\n{self._stack_text()}", file=file or sys.stderr)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name!r} {self._describe()}>"
+
+    def __getattr__(self, attribute: str) -> Any:
+        # Reached for an unset slot too: then it is no job at all.
+        if attribute == "_fibre":
+            raise TypeError("a Job is made by pausable.start(fn, ...), not by calling Job()")
+        raise AttributeError(f"'Job' object has no attribute {attribute!r}")
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} cannot be pickled or copied: it is a live call stack")
+
+    def _describe(self) -> str:
+        if self._fibre is not None:
+            return self._fibre.state.value
+        if self._exc is None:
+            return "returned"
+        return "cancelled" if self.cancelled() else f"raised {type(self._exc).__name__}"
+
+    def _stack_text(self) -> str:
+        return "".join(self.stack().format()) or "  (not paused)\n"
+
+    # -- the rare side of the above --------------------------------------------------------------
+
+    def _own_traceback(self) -> Any:
+        """Return the exception's traceback without the fibre's frame, as it was at the end."""
+        try:
+            return self._traceback
+        except AttributeError:
+            tb = self._exc.__traceback__ if self._exc is not None else None
+            self._traceback = tb = tb.tb_next if tb is not None else None
+            if self._exc is not None:
+                self._exc.__traceback__ = tb
+            return tb
+
+    def _change_resumer(self, fibre: JobFibre) -> None:
+        if get_ident() != fibre.pool.thread:
+            raise WrongThread(
+                f"job {self.name!r} was started in {_report.thread_name(fibre.pool.thread)} and"
+                f" can only be resumed there, not in {_report.thread_name(get_ident())}; wake it"
+                " with job.wait_ctx.waker() and let its own thread resume it"
+            )
+        fibre.resumer = current()
+
+    def _refusal(self, step: Step) -> JobStateError:
+        state = ENDED if self._fibre is None else self._fibre.state
+        kind = {Step.READ: InvalidStateError, Step.RESUME: JobStateError}[step]
+        if state is FORKED:
+            kind = ForkedJobError
+        return kind(f"cannot {step.value} job {self.name!r}: {why_not(state, step)}")
+
+    def _dead_stack(self) -> JobStateError:
+        return WrongThread(
+            f"job {self.name!r} cannot be resumed: the thread that it was started in has ended,"
+            " and its call stack with it; let jobs end before their thread does"
+        )
+
+    def _check_swallowed(self) -> None:
+        fibre = self._fibre
+        if fibre is None or fibre.cancel is None or fibre.cancel.deliveries < MAX_DELIVERIES:
+            return
+        raise CancelSwallowed(
+            f"job {self.name!r} was cancelled, but code in it caught JobCancelled"
+            f" {MAX_DELIVERIES} times and went on; let JobCancelled pass. It is paused at\n"
+            f"{self._stack_text()}"
+        )

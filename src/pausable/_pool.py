@@ -1,0 +1,392 @@
+"""Pools of fibres, and the default pool of each thread.
+
+Rules:
+
+* A fibre that becomes idle is used first (last in, first out): its memory is warm.
+* `idle` is read and appended to by `_job` without asking. Whatever has to be noticed at the next
+  start (a lost job) or at the next end (somebody waits for a free fibre) is arranged by putting
+  another list in its place, so that the common path tests nothing.
+* A pool belongs to the thread that made it, as its fibres do.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pausable import _report
+from pausable._job import Job, JobFibre, launch
+from pausable._state import State
+from pausable._wait_context import WaitContext
+from pausable.errors import (
+    JobsOutstanding,
+    JobStateError,
+    NoJobsAvailable,
+    WaitContextClosed,
+    WrongThread,
+)
+
+if sys.version_info >= (3, 11):
+    from typing import ParamSpec
+else:
+    from typing_extensions import ParamSpec
+
+__all__ = ["JobPool", "PoolStats", "all_pools"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+#: A fibre made deeper in the stack than this part of the recursion limit is used for one job
+#: only: it counts its depth from there for all its life, whoever uses it.
+DEEP: Final = 1 / 4
+
+_pools: weakref.WeakSet[JobPool] = weakref.WeakSet()
+
+
+def all_pools() -> list[JobPool]:
+    """Return every pool of every thread."""
+    return list(_pools)
+
+
+class PoolStats(NamedTuple):
+    """Figures of a pool at one moment."""
+
+    #: Fibres that exist: idle + paused + running.
+    size: int
+    idle: int
+    paused: int
+    running: int
+    #: The most fibres there may be; None: no limit.
+    max_size: int | None
+
+
+class JobPool:
+    """A bounded stock of reusable call stacks for jobs.
+
+    Args:
+        max_size: the most jobs that may be under way at once, 1 or more; None: no limit.
+        init_size: fibres to make at once, 0 to `max_size`.
+
+    Raises:
+        TypeError, ValueError: a size is no int, or out of range.
+    Threads: the one that made it.
+    See: ASYNC_init_thread(3)
+    Differs: 0 is no limit there, and a limit of 0 with a positive `init_size` is refused there.
+    """
+
+    def __init__(self, max_size: int | None = None, init_size: int = 0) -> None:
+        if max_size is not None:
+            _check_size("max_size", max_size, 1)
+        _check_size("init_size", init_size, 0)
+        if max_size is not None and init_size > max_size:
+            raise ValueError(
+                f"init_size={init_size} is more than max_size={max_size}; lower the one or raise"
+                " the other"
+            )
+        #: The most jobs that may be under way at once; None: no limit.
+        self.max_size: Final = max_size
+        #: The thread that the pool belongs to, as of `threading.get_ident()`.
+        self.thread: Final = get_ident()
+        self.idle: list[JobFibre] = []
+        self._fibres: set[JobFibre] = set()
+        self._set_aside: list[list[JobFibre]] = []
+        self._lost: list[JobFibre] = []
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._closed = False
+        _pools.add(self)
+        self.reserve(init_size)
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def start(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]:
+        """Start a job from this pool; otherwise as `pausable.start`.
+
+        Raises:
+            NoJobsAvailable: the pool has `max_size` jobs under way.
+            WrongThread: the pool was made in another thread.
+            TypeError: `fn` cannot be called.
+        See: ASYNC_start_job(3)
+        """
+        self._check_usable(fn)
+        return launch(self, None, None, fn, args, kwargs)
+
+    def start_in(
+        self, wait_ctx: WaitContext, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[T]:
+        """Start a job that waits in `wait_ctx`, so that descriptors and callback last longer.
+
+        Raises:
+            JobStateError: another job waits in `wait_ctx`, or it was closed.
+        See: ASYNC_start_job(3)
+        Differs: OpenSSL forbids two jobs in one context but does not check.
+        """
+        self._check_usable(fn)
+        return self.launch_in(wait_ctx, None, fn, args, kwargs)
+
+    def launch_in(
+        self,
+        wait_ctx: WaitContext,
+        shared: Context | None,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Job[T]:
+        """Start a job for a driver: `shared` is the context to run in, None for a copy."""
+        if not isinstance(wait_ctx, WaitContext):
+            raise TypeError(f"wait_ctx has to be a WaitContext, not {wait_ctx!r}")
+        if wait_ctx.closed:
+            raise WaitContextClosed(f"{wait_ctx!r} was closed; start the job in a new one")
+        if wait_ctx._jobs:
+            raise JobStateError(
+                f"{wait_ctx!r} is in use by another job; a context serves one job at a time: wait"
+                " until that one has ended, or use a context for each"
+            )
+        wait_ctx._jobs += 1
+        try:
+            return launch(self, wait_ctx, shared, fn, args, kwargs)
+        except NoJobsAvailable:
+            wait_ctx._jobs -= 1
+            raise
+
+    def grow(self) -> JobFibre:
+        """Return a fibre although `idle` is empty (for `launch`)."""
+        self._reap()
+        if self.idle:
+            return self.idle.pop()
+        if self.max_size is not None and len(self._fibres) >= self.max_size:
+            raise NoJobsAvailable(
+                f"all {self.max_size} jobs of the pool are under way (max_size={self.max_size});"
+                " try again when one has ended, or make the pool larger"
+            )
+        if self._closed:
+            raise JobStateError("the pool was closed; make a new JobPool")
+        fibre = JobFibre(self, transient=_is_deep())
+        self._fibres.add(fibre)
+        return fibre
+
+    def _check_usable(self, fn: Callable[..., object]) -> None:
+        if get_ident() != self.thread:
+            raise WrongThread(
+                f"the pool was made in {_report.thread_name(self.thread)} and can only be used"
+                f" there, not in {_report.thread_name(get_ident())}; make a JobPool in each thread"
+            )
+        if not callable(fn):
+            raise TypeError(f"fn has to be callable, not {fn!r}")
+
+    # -- its stock -----------------------------------------------------------------------------
+
+    def reserve(self, count: int) -> None:
+        """Have at least `count` fibres idle, as far as `max_size` allows."""
+        self._reap()
+        while len(self.idle) < count and len(self._fibres) != self.max_size:
+            fibre = JobFibre(self, transient=False)
+            self._fibres.add(fibre)
+            fibre.warm_up()
+            self.idle.append(fibre)
+
+    def shrink(self, keep: int = 0) -> int:
+        """Give back the memory of idle fibres, all but `keep` of them; return how many went.
+
+        Differs: OpenSSL gives it back only with the whole pool.
+        """
+        _check_size("keep", keep, 0)
+        self._reap()
+        dropped, self.idle[:] = self.idle[keep:], self.idle[:keep]
+        self._fibres.difference_update(dropped)
+        return len(dropped)
+
+    def drop(self, fibre: JobFibre) -> None:
+        """Forget a fibre that is not to be used again."""
+        self._fibres.discard(fibre)
+        self._announce()
+
+    def stats(self) -> PoolStats:
+        """Return figures. Any thread."""
+        states = [fibre.state for fibre in list(self._fibres)]
+        paused = states.count(State.PAUSED)
+        running = states.count(State.RUNNING)
+        return PoolStats(
+            size=len(states),
+            idle=len(states) - paused - running,
+            paused=paused,
+            running=running,
+            max_size=self.max_size,
+        )
+
+    def jobs(self) -> list[Job[Any]]:
+        """Return the jobs that are under way. Any thread."""
+        busy = (State.PAUSED, State.RUNNING)
+        handles = [fibre.handle() for fibre in list(self._fibres) if fibre.state in busy]
+        return [job for job in handles if job is not None]
+
+    # -- waiting for a free one ------------------------------------------------------------------
+
+    def when_free(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once when a job may be started; first come, first served.
+
+        Called at the end of a job, or at once if there is room now; by any thread when a job was
+        lost. Somebody else's start may come in between: be ready to wait again.
+        """
+        if not self._waiting and self._has_room():
+            callback()
+            return
+        self._waiting.append(callback)
+        if type(self.idle) is not _Announcing:
+            self.idle = _Announcing(self, self.idle)
+
+    def stop_waiting(self, callback: Callable[[], object]) -> None:
+        """Take back `when_free(callback)`, if it was not called yet."""
+        if callback in self._waiting:
+            self._waiting.remove(callback)
+
+    def _has_room(self) -> bool:
+        return bool(self.idle) or self.max_size is None or len(self._fibres) < self.max_size
+
+    def _announce(self) -> None:
+        if self._waiting:
+            self._waiting.popleft()()
+        elif type(self.idle) is _Announcing:
+            self.idle = list(self.idle)
+
+    # -- lost jobs -------------------------------------------------------------------------------
+
+    def adopt_lost(self, fibre: JobFibre) -> None:
+        """Take over a paused job whose handle is gone. Any thread, also while collecting garbage.
+
+        It is unwound at the next start, not here: here is in the middle of other code.
+        """
+        if fibre.state is not State.PAUSED:
+            return
+        self._lost.append(fibre)
+        self._set_aside.append(self.idle)
+        self.idle = []  # the next start comes by grow()
+        if self._waiting:
+            self._waiting.popleft()()
+        _report.lost(fibre.stack())
+
+    def _reap(self) -> None:
+        """Unwind lost jobs and use `idle` again."""
+        if self._set_aside:
+            idle = [fibre for part in [*self._set_aside, self.idle] for fibre in part]
+            self._set_aside.clear()
+            self.idle = _Announcing(self, idle) if self._waiting else idle
+        while self._lost:
+            fibre = self._lost.pop()
+            if fibre.state is State.PAUSED:
+                _unwind(_new_handle(fibre))
+
+    # -- end -------------------------------------------------------------------------------------
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Give back all memory; the pool cannot be used any more. Closing twice does nothing.
+
+        Args:
+            cancel: unwind jobs that are paused still (each as `Job.close`).
+
+        Raises:
+            JobsOutstanding: jobs are under way and `cancel` is false, or they did not end.
+        See: ASYNC_cleanup_thread(3)
+        Differs: OpenSSL leaks jobs that are under way.
+        """
+        self._reap()
+        if cancel:
+            for job in self.jobs():
+                if job.paused:
+                    _unwind(job)
+        self._refuse_outstanding()
+        self._closed = True
+        self.shrink()
+
+    def _refuse_outstanding(self) -> None:
+        jobs = self.jobs()
+        if jobs:
+            names = ", ".join(repr(job) for job in jobs[:10])
+            more = f" and {len(jobs) - 10} more" if len(jobs) > 10 else ""
+            raise JobsOutstanding(
+                f"{len(jobs)} jobs are under way: {names}{more}; finish or close() them first, or"
+                " pass cancel=True",
+                tuple(jobs),
+            )
+
+    def __enter__(self) -> JobPool:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close(cancel=exc[0] is not None)
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        return f"<JobPool paused={stats.paused} idle={stats.idle} max_size={self.max_size}>"
+
+    def after_fork(self) -> set[JobFibre]:
+        """In the child of a fork: let go of everything; return the fibres, to be kept for ever.
+
+        Paused jobs are dead here, and must not be unwound: that happens in the parent.
+        """
+        inherited = self._fibres
+        self._fibres = set()
+        for fibre in inherited:
+            if fibre.state is State.PAUSED:
+                fibre.state = State.FORKED
+                if fibre.wait_ctx is not None:
+                    fibre.wait_ctx.after_fork()
+            elif fibre.state is State.RUNNING:
+                fibre.block(1 << 30)  # it runs on here as a plain call
+                self._fibres.add(fibre)
+        self.idle = []
+        self._set_aside.clear()
+        self._lost.clear()
+        self._waiting.clear()
+        return inherited
+
+
+class _Announcing(list[JobFibre]):
+    """Stands in for `JobPool.idle` while somebody waits for a free fibre."""
+
+    def __init__(self, pool: JobPool, idle: list[JobFibre]) -> None:
+        super().__init__(idle)
+        self._pool = pool
+
+    def append(self, fibre: JobFibre) -> None:
+        super().append(fibre)
+        self._pool._announce()
+
+
+def _check_size(what: str, size: object, least: int) -> None:
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"{what} has to be an int{' or None' if least else ''}, not {size!r}")
+    if size < least:
+        hint = "; None means no limit" if least else ""
+        raise ValueError(f"{what} has to be {least} or more, not {size}{hint}")
+
+
+def _is_deep() -> bool:
+    limit = int(sys.getrecursionlimit() * DEEP)
+    frame = sys._getframe()
+    for _ in range(limit):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return True
+
+
+def _new_handle(fibre: JobFibre) -> Job[Any]:
+    """Return a handle for a job that has lost its own."""
+    job: Job[Any] = Job()
+    job._fibre = fibre
+    job._name = "lost"
+    fibre.job = job
+    return job
+
+
+def _unwind(job: Job[Any]) -> None:
+    """Close a job that nobody asks for; say so if that does not work."""
+    try:
+        job.close()
+    except Exception as exc:
+        _report.not_unwound(repr(job), exc, job._stack_text())

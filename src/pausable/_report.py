@@ -1,0 +1,59 @@
+"""What is told to people when no caller is there to be told: warnings and log records.
+
+A job that was lost but could be unwound is a `ResourceWarning`, as for files. One that could not be
+is logged as an error (logger "pausable"), which Python shows even where nobody set up logging.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+
+__all__ = ["callback_failed", "lost", "not_unwound", "swallowed", "thread_name"]
+
+_log = logging.getLogger("pausable")
+
+
+def thread_name(ident: int) -> str:
+    """Name a thread for a message."""
+    for thread in threading.enumerate():
+        if thread.ident == ident:
+            return f"thread {thread.name!r}"
+    return f"thread {ident} (ended)"
+
+
+def lost(where: traceback.StackSummary) -> None:
+    """Warn that a paused job was dropped."""
+    warnings.warn(
+        "a paused job was dropped and will be unwound: keep its handle until it is done(), or use"
+        f" `with pausable.start(...) as job:`. It was paused at\n{''.join(where.format())}",
+        ResourceWarning,
+        stacklevel=2,
+    )
+
+
+def not_unwound(what: str, why: object, where: str) -> None:
+    """Log that the cleanup code of a paused job did not run to its end."""
+    _log.error(
+        "%s was left paused and could not be unwound: %s; it is paused at\n%s", what, why, where
+    )
+
+
+def swallowed(job: object, where: traceback.StackSummary | None) -> None:
+    """Warn that code below a pause caught `JobCancelled` and went on."""
+    place = "".join(where.format()) if where is not None else ""
+    warnings.warn(
+        f"{job!r} was cancelled, but code in it caught JobCancelled and went on; it is raised"
+        f" again at each pause. It was raised first at\n{place}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def callback_failed(callback: Callable[..., object], job: object) -> None:
+    """Log that a done-callback raised (called in an except clause)."""
+    _log.error("done-callback %r of %r raised", callback, job, exc_info=sys.exc_info()[1])

@@ -1,0 +1,82 @@
+"""Calls at a later time, for jobs whose driver may have no clock of its own.
+
+One daemon thread for all, started on first use. The calls have to be short and any-thread: wakers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["Timer", "call_later"]
+
+
+class Timer:
+    """A call to come."""
+
+    __slots__ = ("_call", "_due", "_number")
+
+    _numbers = itertools.count()
+
+    def __init__(self, due: float, call: Callable[[], object]) -> None:
+        self._due = due
+        self._number = next(self._numbers)
+        self._call: Callable[[], object] | None = call
+
+    def __lt__(self, other: Timer) -> bool:
+        return (self._due, self._number) < (other._due, other._number)
+
+    def cancel(self) -> None:
+        """Call it off. Any thread."""
+        self._call = None
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._queue: list[Timer] = []
+        self._thread: threading.Thread | None = None
+
+    def add(self, timer: Timer) -> None:
+        with self._changed:
+            heapq.heappush(self._queue, timer)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="pausable-timer", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue or self._queue[0]._due > time.monotonic():
+                    self._changed.wait(
+                        self._queue[0]._due - time.monotonic() if self._queue else None
+                    )
+                call = heapq.heappop(self._queue)._call
+            if call is not None:
+                call()
+
+
+_clock = _Clock()
+
+
+def call_later(delay_s: float, call: Callable[[], object]) -> Timer:
+    """Have `call` called by another thread in `delay_s` seconds."""
+    timer = Timer(time.monotonic() + delay_s, call)
+    _clock.add(timer)
+    return timer
+
+
+def _after_fork_in_child() -> None:
+    global _clock
+    _clock = _Clock()  # its thread is the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

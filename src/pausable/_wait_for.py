@@ -1,0 +1,118 @@
+"""The one primitive that engines build on: wait for what completes elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from pausable._job import Job, can_pause, current_job, pause
+from pausable._timer import call_later
+from pausable.errors import JobCancelled, WouldDeadlock
+
+__all__ = ["Completable", "wait_for"]
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Completable(Protocol[T_co]):
+    """What `wait_for` can wait for: concurrent.futures.Future, asyncio.Future and their kind."""
+
+    def done(self) -> bool:
+        """Tell whether it is complete."""
+
+    def result(self) -> T_co:
+        """Return its value, or raise its exception."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
+        """Have callback(self) called when it is complete, by any thread."""
+
+
+def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
+    """Return the result of `awaited`, or raise its exception, when it is complete.
+
+    In a job: pauses until then, however often the job is resumed in between. Outside a job, or
+    where pausing is blocked: blocks the thread, unless that can never end.
+
+    Pauses: until `awaited` is complete; not at all if it is.
+    Threads: the job's own; `awaited` may be completed by any thread.
+
+    Args:
+        awaited: a future: `done()`, `result()`, `add_done_callback()`.
+        timeout_s: seconds to wait at the most, 0 or more; None: for ever.
+
+    Raises:
+        TimeoutError: it took longer. `awaited` goes on.
+        JobCancelled: the job was cancelled; `awaited.cancel()` was called, if it has that.
+        WouldDeadlock: to block here would stop the event loop that has to complete `awaited`.
+        TypeError: `awaited` is no future.
+    """
+    if not all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
+        raise TypeError(
+            f"cannot wait for {awaited!r}: pass a future (something with done(), result() and"
+            " add_done_callback()); make one of a call with executor.submit(fn, ...), of a"
+            " coroutine with asyncio.ensure_future(coroutine)"
+        )
+    if timeout_s is not None and not timeout_s >= 0:
+        raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+    if not awaited.done():
+        job = current_job() if can_pause() else None
+        if job is not None:
+            _pause_until_done(job, awaited, timeout_s)
+        else:
+            _block_until_done(awaited, timeout_s)
+    return awaited.result()
+
+
+def _pause_until_done(job: Job[Any], awaited: Completable[Any], timeout_s: float | None) -> None:
+    with job.wait_ctx.waker() as waker:
+        deadline = None
+        if timeout_s is not None:
+            deadline = time.monotonic() + timeout_s
+            timer = call_later(timeout_s, waker.wake)
+        try:
+            awaited.add_done_callback(lambda _: waker.wake())
+            while not awaited.done():
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise _timed_out(awaited, timeout_s)
+                pause()
+                waker.clear()
+        except JobCancelled:
+            cancel = getattr(awaited, "cancel", None)
+            if cancel is not None:
+                cancel()
+            raise
+        finally:
+            if deadline is not None:
+                timer.cancel()
+
+
+def _block_until_done(awaited: Completable[Any], timeout_s: float | None) -> None:
+    get_loop = getattr(awaited, "get_loop", None)
+    if get_loop is not None:
+        _refuse_to_block_on(get_loop(), awaited)
+    done = threading.Event()
+    awaited.add_done_callback(lambda _: done.set())
+    if not done.wait(timeout_s):
+        raise _timed_out(awaited, timeout_s)
+
+
+def _refuse_to_block_on(loop: object, awaited: object) -> None:
+    asyncio = sys.modules.get("asyncio")  # not imported: then no loop of its kind runs here
+    if asyncio is not None and loop is asyncio._get_running_loop():
+        raise WouldDeadlock(
+            f"to block on {awaited!r} here would stop the event loop that has to complete it: call"
+            " this code with `await pausable.run(fn, ...)`, so that it can pause (and not inside"
+            " pause_blocked())"
+        )
+    raise WouldDeadlock(
+        f"{awaited!r} belongs to an event loop that does not run in this thread and must not be"
+        " touched here: pass the future of asyncio.run_coroutine_threadsafe(coroutine, loop)"
+    )
+
+
+def _timed_out(awaited: object, timeout_s: float | None) -> TimeoutError:
+    return TimeoutError(f"{awaited!r} was not complete after {timeout_s} s")

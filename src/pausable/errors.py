@@ -1,0 +1,74 @@
+"""Every exception of pausable. The type says whose fault it is; the message says what to do.
+
+* `JobStateError` and its kinds: the caller asked for something that cannot be done now.
+* `NoJobsAvailable`: nothing is wrong, try again when a job has ended.
+* `JobCancelled`: not a fault; it unwinds a job that nobody wants any more.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CancelSwallowed",
+    "ForkedJobError",
+    "InvalidStateError",
+    "JobCancelled",
+    "JobStateError",
+    "JobsOutstanding",
+    "NoJobsAvailable",
+    "PausableError",
+    "WaitContextClosed",
+    "WouldDeadlock",
+    "WrongThread",
+]
+
+
+class PausableError(Exception):
+    """Base of every error that pausable raises, except `JobCancelled`."""
+
+
+class JobStateError(PausableError, RuntimeError):
+    """The job, pool or context is not in a state that allows the call: a bug of the caller."""
+
+
+class InvalidStateError(JobStateError):
+    """The result of a job was asked for before the job had ended. Resume it until `done()`."""
+
+
+class WrongThread(JobStateError):
+    """A job or pool was used in a thread that it does not belong to."""
+
+
+class ForkedJobError(JobStateError):
+    """The job was started before `os.fork()`; only the parent process can go on with it."""
+
+
+class JobsOutstanding(JobStateError):
+    """A pool with paused jobs was to be closed. The jobs are in `jobs`; close or finish them."""
+
+    def __init__(self, message: str, jobs: tuple[object, ...]) -> None:
+        super().__init__(message)
+        self.jobs = jobs
+
+
+class CancelSwallowed(JobStateError):
+    """Code below a pause caught `JobCancelled` and went on, more often than is tolerated."""
+
+
+class WaitContextClosed(JobStateError):
+    """A wait context was used after `close()`."""
+
+
+class WouldDeadlock(JobStateError):
+    """Waiting here would block the very thread that has to complete what is waited for."""
+
+
+class NoJobsAvailable(PausableError):
+    """The pool has as many jobs as it may have (`max_size`). Try again when one has ended."""
+
+
+class JobCancelled(BaseException):
+    """Raised at a pause of a job that was cancelled, to unwind it.
+
+    Let it pass, as `asyncio.CancelledError`: code that must clean up does so in `finally`, where
+    it may pause. It is a `BaseException`, so that `except Exception` does not stop it.
+    """

@@ -1,0 +1,64 @@
+"""`run` and `map`: the drivers' public face, which imports an event loop only when it is used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from pausable.loops._blocking import Map
+
+if sys.version_info >= (3, 11):
+    from typing import ParamSpec
+else:
+    from typing_extensions import ParamSpec
+
+__all__ = ["map", "run"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    """Call fn(*args, **kwargs) as a job of this asyncio task: `await pausable.run(fn, ...)`.
+
+    While the job is paused, the loop goes on with other tasks. The job runs in the task's own
+    context. Where the thread's pool has a limit, waits for a free job, first come, first served.
+    If the task is cancelled, the job is (`JobCancelled` at its pause); when its cleanup code has
+    run, the cancellation goes on.
+
+    Pauses: the task, while the job is paused.
+    Threads: the loop's.
+    Returns: what the call returns.
+
+    Raises:
+        TypeError: `fn` cannot be called.
+        Exception: whatever the call raises.
+    """
+    if not callable(fn):
+        raise TypeError(f"fn has to be callable, not {fn!r}")
+    from pausable.loops._asyncio import run_in_task
+
+    return run_in_task(fn, args, kwargs)
+
+
+def map(fn: Callable[..., T], /, *iterables: Iterable[Any], jobs: int = 64) -> Map[T]:
+    """Call `fn` as the built-in `map` does, with up to `jobs` jobs in flight on this thread.
+
+    Results come in the order of the arguments. Work goes on only while `next()` waits for one, and
+    arguments are taken as jobs are started. What a call raises is raised in its place and ends the
+    iteration; that, Ctrl-C, `close()` and the end of a `with` block unwind every job under way.
+
+    Pauses: never; it blocks the thread.
+    Threads: the one that calls it.
+
+    Args:
+        jobs: the most jobs under way at once, 1 or more.
+
+    Raises:
+        TypeError, ValueError: bad arguments.
+        NoJobsAvailable: jobs of others fill the thread's pool.
+    """
+    if not iterables:
+        raise TypeError("map needs at least one iterable of arguments")
+    return Map(fn, zip(*iterables, strict=False), jobs)
