@@ -38,7 +38,7 @@ FibreError = _greenlet.error
 #: What a stack sees when the interpreter disposes of it.
 FibreExit = _greenlet.GreenletExit
 #: The stack that is running, a `Fibre` or somebody else's greenlet. Any thread.
-current = _greenlet.getcurrent
+current: Callable[[], Any] = _greenlet.getcurrent
 
 
 class Fibre(_greenlet.greenlet):
