@@ -86,6 +86,7 @@ class JobFibre(Fibre):
         "callbacks",
         "cancel",
         "context",
+        "face",
         "job",
         "lost",
         "notable",
@@ -101,6 +102,7 @@ class JobFibre(Fibre):
     callbacks: list[Callable[[Any], object]] | None
     cancel: _CancelRequest | None
     context: Context | None
+    face: Any  # what another API knows this job by
     job: Job[Any] | None  # until the first pause
     lost: Callable[[Any], None]
     notable: bool  # there is work for _settle
@@ -118,6 +120,7 @@ class JobFibre(Fibre):
         self.callbacks = None
         self.cancel = None
         self.context = None
+        self.face = None
         self.job = None
         self.lost = self._on_lost
         self.notable = self.transient = transient
@@ -324,7 +327,7 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
         job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
         job._wait_ctx._job_ended()
     fibre.blocks = 0
-    fibre.cancel = None
+    fibre.cancel = fibre.face = None
     fibre.alert = False
     if fibre.transient:
         fibre.pool.drop(fibre)

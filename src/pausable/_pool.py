@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pausable import _report
 from pausable._job import Job, JobFibre, launch
 from pausable._state import State
+from pausable._thread_local import when_thread_ends
 from pausable._wait_context import WaitContext
 from pausable.errors import (
     JobsOutstanding,
@@ -36,7 +37,7 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import ParamSpec
 
-__all__ = ["JobPool", "PoolStats", "all_pools"]
+__all__ = ["JobPool", "PoolStats", "all_pools", "unwind_thread"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -99,6 +100,7 @@ class JobPool:
         self._waiting: deque[Callable[[], object]] = deque()
         self._closed = False
         _pools.add(self)
+        when_thread_ends(unwind_thread)
         self.reserve(init_size)
 
     # -- starting ------------------------------------------------------------------------------
@@ -355,6 +357,16 @@ class _Announcing(list[JobFibre]):
     def append(self, fibre: JobFibre) -> None:
         super().append(fibre)
         self._pool._announce()
+
+
+def unwind_thread(thread: int) -> None:
+    """Unwind every paused job of the calling thread, of all its pools; the thread is ending."""
+    for pool in all_pools():
+        if pool.thread == thread:
+            try:
+                pool.close(cancel=True)
+            except JobsOutstanding as exc:
+                _report.not_unwound(str(exc), "the thread is ending", "")
 
 
 def _check_size(what: str, size: object, least: int) -> None:

@@ -2,9 +2,7 @@
 
 Rules:
 
-* The default pool hangs on a thread-local whose end is noticed while the thread can still run
-  Python code: its paused jobs are unwound then, in their own thread. Later nobody can.
-* It has to be the interpreter's own thread-local: gevent's stand-in is per greenlet.
+* A thread that ends unwinds its paused jobs itself (`_pool.unwind_thread`).
 * At exit the main thread's jobs are unwound, those of other threads reported: only their own
   threads could enter their stacks.
 """
@@ -14,47 +12,33 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 from _thread import get_ident
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pausable import _report
 from pausable._job import Job, JobFibre, launch
-from pausable._pool import JobPool, all_pools
-from pausable.errors import JobsOutstanding
+from pausable._pool import JobPool, all_pools, unwind_thread
+from pausable._thread_local import interpreters_local
 
 if sys.version_info >= (3, 11):
     from typing import ParamSpec
 else:
     from typing_extensions import ParamSpec
 
-__all__ = ["cleanup_thread", "init_thread", "is_capable", "start", "thread_pool"]
+__all__ = [
+    "cleanup_thread",
+    "init_thread",
+    "is_capable",
+    "start",
+    "thread_pool",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _interpreters_local() -> Any:
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original("_thread", "_local")()
-    return threading.local()
-
-
-_local = _interpreters_local()
-
-
-class _ThreadEnd:
-    """Unwinds what is paused in a thread when the thread ends (lives in its thread-local)."""
-
-    def __init__(self) -> None:
-        self.thread = get_ident()
-        self.pid = os.getpid()
-
-    def __del__(self) -> None:
-        if os.getpid() == self.pid:
-            unwind_thread(self.thread)
+_local = interpreters_local()
 
 
 def start(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]:
@@ -105,8 +89,6 @@ def init_thread(max_size: int | None = None, init_size: int = 0) -> JobPool:
     if old is not None:
         old.close()
     _local.pool = new
-    if getattr(_local, "end", None) is None:
-        _local.end = _ThreadEnd()
     return new
 
 
@@ -136,16 +118,6 @@ def is_capable() -> bool:
 
 
 # -- ends ------------------------------------------------------------------------------------------
-
-
-def unwind_thread(thread: int) -> None:
-    """Unwind every paused job of the calling thread, of all its pools."""
-    for pool in all_pools():
-        if pool.thread == thread:
-            try:
-                pool.close(cancel=True)
-            except JobsOutstanding as exc:
-                _report.not_unwound(str(exc), "the thread is ending", "")
 
 
 def _at_exit() -> None:

@@ -265,6 +265,10 @@ class WaitContext:
             self._wake_fd().close()
             self.clear_fd(_WAKE)
 
+    def use_wake_fd(self, wake_fd: WakeFd) -> None:
+        """Have wakers use a descriptor that somebody else owns and closes."""
+        self.set_wait_fd(_WAKE, wake_fd.fd, wake_fd)
+
     def _wake_fd(self) -> WakeFd:
         if _WAKE not in self._by_key:
             wake_fd = WakeFd()
@@ -274,9 +278,10 @@ class WaitContext:
 
     def _job_ended(self) -> None:
         """Make every waker of the job that ended harmless."""
-        self._generation += 1
-        self._wakers = 0
         self._jobs -= 1
+        if not self._jobs:
+            self._generation += 1
+            self._wakers = 0
 
     # -- end -----------------------------------------------------------------------------------
 

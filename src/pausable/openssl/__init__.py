@@ -1,0 +1,144 @@
+"""OpenSSL's asynchronous jobs, under their own names: the API of 3.x.
+
+Same names, parameters in the same order, return values and constants as in the manual pages
+ASYNC_start_job(3) and ASYNC_WAIT_CTX_new(3), so that a C program ports line by line. The address of
+a variable is a `Ref`, NULL is None:
+
+    job, ret = Ref(None), Ref(0)
+    ASYNC_start_job(job, ctx, ret, jobfunc, msg, len(msg))  # -> ASYNC_PAUSE
+
+Behaviour is that of 3.0.19, odd or not, wherever that is defined. Where OpenSSL would corrupt
+memory, ASYNC_ERR (or 0) is returned, the reason is on the error queue, and nothing is lost.
+
+`pausable.openssl.v1_1` is the API of 1.1.0 and 1.1.1, `pausable.openssl.pre1_1` that of 2015.
+"""
+
+from pausable.openssl._err import ERR_LIB_ASYNC, ErrorQueue
+from pausable.openssl._jobs import (
+    ASYNC_ERR,
+    ASYNC_FINISH,
+    ASYNC_JOB,
+    ASYNC_NO_JOBS,
+    ASYNC_PAUSE,
+    Dialect,
+    JobFunctions,
+    jobs_in_existence,
+)
+from pausable.openssl._lib_ctx import (
+    OSSL_LIB_CTX,
+    OSSL_LIB_CTX_free,
+    OSSL_LIB_CTX_get0_global_default,
+    OSSL_LIB_CTX_new,
+    OSSL_LIB_CTX_set0_default,
+)
+from pausable.openssl._mem import ASYNC_get_mem_functions, ASYNC_set_mem_functions
+from pausable.openssl._ref import Ref
+from pausable.openssl._wait_ctx import (
+    ASYNC_STATUS_EAGAIN,
+    ASYNC_STATUS_ERR,
+    ASYNC_STATUS_OK,
+    ASYNC_STATUS_UNSUPPORTED,
+    ASYNC_WAIT_CTX,
+    OSSL_BAD_ASYNC_FD,
+    WaitCtxFunctions,
+)
+
+__all__ = [
+    "ASYNC_ERR",
+    "ASYNC_FINISH",
+    "ASYNC_JOB",
+    "ASYNC_NO_JOBS",
+    "ASYNC_PAUSE",
+    "ASYNC_STATUS_EAGAIN",
+    "ASYNC_STATUS_ERR",
+    "ASYNC_STATUS_OK",
+    "ASYNC_STATUS_UNSUPPORTED",
+    "ASYNC_WAIT_CTX",
+    "ERR_GET_LIB",
+    "ERR_GET_REASON",
+    "ERR_LIB_ASYNC",
+    "OSSL_BAD_ASYNC_FD",
+    "OSSL_LIB_CTX",
+    "ASYNC_WAIT_CTX_clear_fd",
+    "ASYNC_WAIT_CTX_free",
+    "ASYNC_WAIT_CTX_get_all_fds",
+    "ASYNC_WAIT_CTX_get_callback",
+    "ASYNC_WAIT_CTX_get_changed_fds",
+    "ASYNC_WAIT_CTX_get_fd",
+    "ASYNC_WAIT_CTX_get_status",
+    "ASYNC_WAIT_CTX_new",
+    "ASYNC_WAIT_CTX_set_callback",
+    "ASYNC_WAIT_CTX_set_status",
+    "ASYNC_WAIT_CTX_set_wait_fd",
+    "ASYNC_block_pause",
+    "ASYNC_cleanup_thread",
+    "ASYNC_get_current_job",
+    "ASYNC_get_mem_functions",
+    "ASYNC_get_wait_ctx",
+    "ASYNC_init_thread",
+    "ASYNC_is_capable",
+    "ASYNC_pause_job",
+    "ASYNC_set_mem_functions",
+    "ASYNC_start_job",
+    "ASYNC_unblock_pause",
+    "ERR_clear_error",
+    "ERR_error_string",
+    "ERR_get_error",
+    "ERR_lib_error_string",
+    "ERR_peek_error",
+    "ERR_print_errors",
+    "ERR_print_errors_fp",
+    "ERR_reason_error_string",
+    "OSSL_LIB_CTX_free",
+    "OSSL_LIB_CTX_get0_global_default",
+    "OSSL_LIB_CTX_new",
+    "OSSL_LIB_CTX_set0_default",
+    "Ref",
+    "jobs_in_existence",
+]
+
+_errors = ErrorQueue(functions_have_codes=False)
+_jobs = JobFunctions(
+    Dialect(
+        size_zero_is_null=True,
+        nested_start_is_defined=True,
+        has_lib_ctx=True,
+        has_wake_fd=False,
+        init_name="ASYNC_init_thread",
+    ),
+    _errors,
+)
+_wait_ctx = WaitCtxFunctions(_errors)
+
+ASYNC_init_thread = _jobs.ASYNC_init_thread
+ASYNC_cleanup_thread = _jobs.ASYNC_cleanup_thread
+ASYNC_start_job = _jobs.ASYNC_start_job
+ASYNC_pause_job = _jobs.ASYNC_pause_job
+ASYNC_get_current_job = _jobs.ASYNC_get_current_job
+ASYNC_get_wait_ctx = _jobs.ASYNC_get_wait_ctx
+ASYNC_block_pause = _jobs.ASYNC_block_pause
+ASYNC_unblock_pause = _jobs.ASYNC_unblock_pause
+ASYNC_is_capable = _jobs.ASYNC_is_capable
+
+ASYNC_WAIT_CTX_new = _wait_ctx.ASYNC_WAIT_CTX_new
+ASYNC_WAIT_CTX_free = _wait_ctx.ASYNC_WAIT_CTX_free
+ASYNC_WAIT_CTX_set_wait_fd = _wait_ctx.ASYNC_WAIT_CTX_set_wait_fd
+ASYNC_WAIT_CTX_get_fd = _wait_ctx.ASYNC_WAIT_CTX_get_fd
+ASYNC_WAIT_CTX_get_all_fds = _wait_ctx.ASYNC_WAIT_CTX_get_all_fds
+ASYNC_WAIT_CTX_get_changed_fds = _wait_ctx.ASYNC_WAIT_CTX_get_changed_fds
+ASYNC_WAIT_CTX_clear_fd = _wait_ctx.ASYNC_WAIT_CTX_clear_fd
+ASYNC_WAIT_CTX_set_callback = _wait_ctx.ASYNC_WAIT_CTX_set_callback
+ASYNC_WAIT_CTX_get_callback = _wait_ctx.ASYNC_WAIT_CTX_get_callback
+ASYNC_WAIT_CTX_set_status = _wait_ctx.ASYNC_WAIT_CTX_set_status
+ASYNC_WAIT_CTX_get_status = _wait_ctx.ASYNC_WAIT_CTX_get_status
+
+ERR_get_error = _errors.ERR_get_error
+ERR_peek_error = _errors.ERR_peek_error
+ERR_clear_error = _errors.ERR_clear_error
+ERR_error_string = _errors.ERR_error_string
+ERR_print_errors = _errors.ERR_print_errors
+ERR_print_errors_fp = _errors.ERR_print_errors_fp
+ERR_GET_LIB = _errors.ERR_GET_LIB
+ERR_GET_REASON = _errors.ERR_GET_REASON
+ERR_lib_error_string = _errors.ERR_lib_error_string
+ERR_reason_error_string = _errors.ERR_reason_error_string
