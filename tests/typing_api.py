@@ -1,0 +1,46 @@
+"""Type-checked, not run: what mypy has to infer for users."""
+
+from concurrent.futures import Future
+
+from typing_extensions import assert_type
+
+import pausable
+
+
+def sign(key: str, digest: bytes) -> bytes:
+    """Stand in for a user's function."""
+    return key.encode() + digest
+
+
+def handled() -> None:
+    """A call's types are kept through start, run and map."""
+    job = pausable.start(sign, "key", digest=b"")
+    assert_type(job, pausable.Job[bytes])
+    assert_type(job.result(), bytes)
+    assert_type(job.exception(), BaseException | None)
+    assert_type(list(pausable.map(sign, ["key"], [b""])), list[bytes])
+    assert_type(pausable.pause(), bool)
+    with pausable.JobPool(4) as pool, pool.start(sign, "key", b"") as other:
+        assert_type(other.done(), bool)
+
+
+def refused() -> None:
+    """A wrong argument is an error where it is written."""
+    pausable.start(sign, "key")  # type: ignore[call-arg]
+    pausable.start(sign, "key", "digest")  # type: ignore[arg-type]
+
+
+async def awaited(future: "Future[int]") -> None:
+    """So with run and wait_for."""
+    assert_type(await pausable.run(sign, "key", b""), bytes)
+    await pausable.run(sign, "key", 1)  # type: ignore[arg-type]
+    assert_type(pausable.wait_for(future), int)
+
+
+@pausable.pause_blocked()
+def decorated(number: int) -> int:
+    """The decorator keeps the type."""
+    return number
+
+
+assert_type(decorated(1), int)
