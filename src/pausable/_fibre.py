@@ -67,12 +67,14 @@ class Fibre(_greenlet.greenlet):
         self.exc = None
         self.dying = False
 
-    def run(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def run(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> None:
         """Serve calls for ever (the greenlet's body)."""
         while True:
             self.state = RUNNING
             try:
-                self.value = fn(*args, **kwargs)
+                self.value = fn(*args, **kwargs) if kwargs else fn(*args)
             except BaseException as exc:
                 self.exc = exc
             if self.dying:
@@ -84,7 +86,7 @@ class Fibre(_greenlet.greenlet):
     def warm_up(self) -> None:
         """Make the stack of a new fibre now, so that its first call need not."""
         self.resumer = current()
-        self.switch(_nothing, (), {})
+        self.switch(_nothing, (), None)
         self.resumer = self.value = None
 
     def stack(self) -> traceback.StackSummary:

@@ -65,6 +65,9 @@ CLOSE_TIMEOUT_S: Final = 30.0
 
 _numbers = itertools.count(1)
 
+#: One for all jobs that were started in an empty context.
+_EMPTY: Final = Context()
+
 
 class _CancelRequest:
     """A cancellation, and what became of it."""
@@ -78,55 +81,52 @@ class _CancelRequest:
 
 
 class JobFibre(Fibre):
-    """A fibre with what a job needs while it is alive."""
+    """A fibre with what a job needs while it is alive.
+
+    What few jobs need is in the instance's dict, which `_settle` empties; the class has defaults.
+    """
 
     __slots__ = (
         "alert",
-        "blocks",
-        "callbacks",
-        "cancel",
         "context",
-        "face",
         "job",
         "lost",
         "notable",
         "pool",
         "ref",
         "snapshot",
-        "transient",
         "wait_ctx",
     )
 
     alert: bool  # look at blocks and cancel before and after a pause
-    blocks: int
-    callbacks: list[Callable[[Any], object]] | None
-    cancel: _CancelRequest | None
     context: Context | None
-    face: Any  # what another API knows this job by
     job: Job[Any] | None  # until the first pause
     lost: Callable[[Any], None]
     notable: bool  # there is work for _settle
     pool: JobPool
     ref: Any  # from the first pause on: a weak reference to the job
     snapshot: Context | None  # the starter's context at the first pause
-    transient: bool  # not for the pool: it was made too deep in the stack
     wait_ctx: WaitContext | None
+
+    blocks: int = 0  # reasons not to pause
+    callbacks: tuple[Callable[[Any], object], ...] = ()
+    cancel: _CancelRequest | None = None
+    face: Any = None  # what another API knows this job by
+    transient: bool = False  # not for the pool: it was made too deep in the stack
 
     def __init__(self, pool: JobPool, *, transient: bool) -> None:
         super().__init__()
         self.pool = pool
         self.alert = False
-        self.blocks = 0
-        self.callbacks = None
-        self.cancel = None
         self.context = None
-        self.face = None
         self.job = None
         self.lost = self._on_lost
-        self.notable = self.transient = transient
+        self.notable = False
         self.ref = None
         self.snapshot = None
         self.wait_ctx = None
+        if transient:
+            self.notable = self.transient = True
 
     def handle(self) -> Job[Any] | None:
         """Return the job that is on this fibre, or None."""
@@ -261,7 +261,7 @@ def launch(
     shared: Context | None,
     fn: Callable[..., T],
     args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    kwargs: dict[str, Any] | None,
 ) -> Job[T]:
     """Run fn(*args, **kwargs) on a fibre of `pool` until its first pause or its end.
 
@@ -269,19 +269,20 @@ def launch(
         pool: of this thread (not checked here).
         wait_ctx: where the job waits, or None for one of its own on demand.
         shared: the context to run in, or None for a copy of the current one.
+        kwargs: None instead of an empty one: it lives as long as the call.
     """
+    job: Job[T] = Job()
+    try:
+        job._name = fn.__name__
+    except AttributeError:
+        job._name = _name_of(fn)
     try:
         fibre = pool.idle.pop()
     except IndexError:
         fibre = pool.grow()
-    job: Job[T]
-    fibre.job = job = Job()
+    fibre.job = job
     job._fibre = fibre
     try:
-        try:
-            job._name = fn.__name__
-        except AttributeError:
-            job._name = type(fn).__name__
         context = copy_context() if shared is None else shared
         fibre.gr_context = fibre.context = context
         fibre.resumer = current()
@@ -293,7 +294,7 @@ def launch(
             fibre.ref = ref(job, fibre.lost)
             fibre.job = None
             if shared is None:
-                fibre.snapshot = copy_context()
+                fibre.snapshot = copy_context() or _EMPTY
             return job
         if fibre.state is not ENDED:
             raise _foreign_switch(job)
@@ -306,12 +307,21 @@ def launch(
     return job
 
 
+def _name_of(fn: object) -> str:
+    """Name a callable that has no name of its own; refuse what is none."""
+    if not callable(fn):
+        raise TypeError(f"fn has to be callable, not {fn!r}")
+    return type(fn).__name__
+
+
 def _end(job: Job[Any], fibre: JobFibre) -> None:
     """Take the outcome from the fibre, leave nothing in it, and give it back to its pool."""
     job._value = fibre.value
     job._exc = exc = fibre.exc
-    job._fibre = fibre.job = fibre.value = fibre.exc = fibre.resumer = None
+    job._fibre = fibre.job = fibre.value = fibre.resumer = None
     fibre.gr_context = fibre.context = None
+    if exc is not None:
+        fibre.exc = None
     if fibre.notable:
         _settle(job, fibre)
     else:
@@ -322,19 +332,17 @@ def _end(job: Job[Any], fibre: JobFibre) -> None:
 
 def _settle(job: Job[Any], fibre: JobFibre) -> None:
     """Do at a job's end what few jobs need."""
-    callbacks, fibre.callbacks = fibre.callbacks, None
+    callbacks, transient = fibre.callbacks, fibre.transient
     if fibre.wait_ctx is not None:
         job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
         job._wait_ctx._job_ended()
-    fibre.blocks = 0
-    fibre.cancel = fibre.face = None
-    fibre.alert = False
-    if fibre.transient:
+    fibre.__dict__.clear()
+    fibre.alert = fibre.notable = False
+    if transient:
         fibre.pool.drop(fibre)
     else:
-        fibre.notable = False
         fibre.pool.idle.append(fibre)
-    for callback in callbacks or ():
+    for callback in callbacks:
         _call_back(callback, job)
 
 
@@ -574,9 +582,7 @@ class Job(Generic[T]):
         if fibre is None:
             _call_back(callback, self)
             return
-        if fibre.callbacks is None:
-            fibre.callbacks = []
-        fibre.callbacks.append(callback)
+        fibre.callbacks += (callback,)
         fibre.notable = True
 
     # -- looking at it -------------------------------------------------------------------------
@@ -631,12 +637,6 @@ class Job(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r} {self._describe()}>"
-
-    def __getattr__(self, attribute: str) -> Any:
-        # Reached for an unset slot too: then it is no job at all.
-        if attribute == "_fibre":
-            raise TypeError("a Job is made by pausable.start(fn, ...), not by calling Job()")
-        raise AttributeError(f"'Job' object has no attribute {attribute!r}")
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self!r} cannot be pickled or copied: it is a live call stack")

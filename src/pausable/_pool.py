@@ -94,7 +94,7 @@ class JobPool:
         #: The thread that the pool belongs to, as of `threading.get_ident()`.
         self.thread: Final = get_ident()
         self.idle: list[JobFibre] = []
-        self._fibres: set[JobFibre] = set()
+        self._fibres: list[JobFibre] = []
         self._set_aside: list[list[JobFibre]] = []
         self._lost: list[JobFibre] = []
         self._waiting: deque[Callable[[], object]] = deque()
@@ -114,8 +114,8 @@ class JobPool:
             TypeError: `fn` cannot be called.
         See: ASYNC_start_job(3)
         """
-        self._check_usable(fn)
-        return launch(self, None, None, fn, args, kwargs)
+        self._check_thread()
+        return launch(self, None, None, fn, args, kwargs or None)
 
     def start_in(
         self, wait_ctx: WaitContext, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -127,7 +127,7 @@ class JobPool:
         See: ASYNC_start_job(3)
         Differs: OpenSSL forbids two jobs in one context but does not check.
         """
-        self._check_usable(fn)
+        self._check_thread()
         return self.launch_in(wait_ctx, None, fn, args, kwargs)
 
     def launch_in(
@@ -150,7 +150,7 @@ class JobPool:
             )
         wait_ctx._jobs += 1
         try:
-            return launch(self, wait_ctx, shared, fn, args, kwargs)
+            return launch(self, wait_ctx, shared, fn, args, kwargs or None)
         except NoJobsAvailable:
             wait_ctx._jobs -= 1
             raise
@@ -168,17 +168,15 @@ class JobPool:
         if self._closed:
             raise JobStateError("the pool was closed; make a new JobPool")
         fibre = JobFibre(self, transient=_is_deep())
-        self._fibres.add(fibre)
+        self._fibres.append(fibre)
         return fibre
 
-    def _check_usable(self, fn: Callable[..., object]) -> None:
+    def _check_thread(self) -> None:
         if get_ident() != self.thread:
             raise WrongThread(
                 f"the pool was made in {_report.thread_name(self.thread)} and can only be used"
                 f" there, not in {_report.thread_name(get_ident())}; make a JobPool in each thread"
             )
-        if not callable(fn):
-            raise TypeError(f"fn has to be callable, not {fn!r}")
 
     # -- its stock -----------------------------------------------------------------------------
 
@@ -187,7 +185,7 @@ class JobPool:
         self._reap()
         while len(self.idle) < count and len(self._fibres) != self.max_size:
             fibre = JobFibre(self, transient=False)
-            self._fibres.add(fibre)
+            self._fibres.append(fibre)
             fibre.warm_up()
             self.idle.append(fibre)
 
@@ -199,12 +197,13 @@ class JobPool:
         _check_size("keep", keep, 0)
         self._reap()
         dropped, self.idle[:] = self.idle[keep:], self.idle[:keep]
-        self._fibres.difference_update(dropped)
+        gone = set(dropped)
+        self._fibres = [fibre for fibre in self._fibres if fibre not in gone]
         return len(dropped)
 
     def drop(self, fibre: JobFibre) -> None:
         """Forget a fibre that is not to be used again."""
-        self._fibres.discard(fibre)
+        self._fibres.remove(fibre)
         self._announce()
 
     def stats(self) -> PoolStats:
@@ -325,13 +324,13 @@ class JobPool:
         stats = self.stats()
         return f"<JobPool paused={stats.paused} idle={stats.idle} max_size={self.max_size}>"
 
-    def after_fork(self) -> set[JobFibre]:
+    def after_fork(self) -> list[JobFibre]:
         """In the child of a fork: let go of everything; return the fibres, to be kept for ever.
 
         Paused jobs are dead here, and must not be unwound: that happens in the parent.
         """
         inherited = self._fibres
-        self._fibres = set()
+        self._fibres = []
         for fibre in inherited:
             if fibre.state is State.PAUSED:
                 fibre.state = State.FORKED
@@ -339,7 +338,7 @@ class JobPool:
                     fibre.wait_ctx.after_fork()
             elif fibre.state is State.RUNNING:
                 fibre.block(1 << 30)  # it runs on here as a plain call
-                self._fibres.add(fibre)
+                self._fibres.append(fibre)
         self.idle = []
         self._set_aside.clear()
         self._lost.clear()

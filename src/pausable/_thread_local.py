@@ -38,8 +38,13 @@ class _End:
         self._thread = get_ident()
         self._pid = os.getpid()
 
-    def __del__(self) -> None:
-        if os.getpid() == self._pid:  # not the copy in a forked child
+    def __del__(
+        self,
+        # Bound here: at the end of the process, module globals may be gone already.
+        getpid: Callable[[], int] = os.getpid,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
+        if getpid() == self._pid and not is_finalizing():  # not the copy in a forked child
             for call in self.calls:
                 call(self._thread)
 

@@ -56,13 +56,11 @@ def start(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]:
     See: ASYNC_start_job(3)
     Differs: arguments are passed as they are, not copied.
     """
-    if not callable(fn):
-        raise TypeError(f"fn has to be callable, not {fn!r}")
     try:
         pool = _local.pool
     except AttributeError:
         pool = thread_pool()
-    return launch(pool, None, None, fn, args, kwargs)
+    return launch(pool, None, None, fn, args, kwargs or None)
 
 
 def thread_pool() -> JobPool:
@@ -134,7 +132,7 @@ def _at_exit() -> None:
 
 
 #: Fibres of the parent process. To let go of them would run their finally blocks in the child.
-_inherited: list[set[JobFibre]] = []
+_inherited: list[list[JobFibre]] = []
 
 
 def _after_fork_in_child() -> None:

@@ -293,7 +293,7 @@ class JobFunctions:
         state.outstanding.add(job)
         body = _Body(state, job, func, copied)
         return self._run(
-            state, slot, ret, job, lambda: launch(state.fibres, own, None, body, (), {})
+            state, slot, ret, job, lambda: launch(state.fibres, own, None, body, (), None)
         )
 
     def _resume(self, slot: Ref, ret: Ref | None) -> int:
