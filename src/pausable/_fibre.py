@@ -84,10 +84,22 @@ class Fibre(_greenlet.greenlet):
             fn, args, kwargs = self.resumer.switch()
 
     def warm_up(self) -> None:
-        """Make the stack of a new fibre now, so that its first call need not."""
+        """Make the stack of a new fibre. Every fibre's first call has to be this one.
+
+        What a greenlet is entered with first, it holds until it ends.
+        """
         self.resumer = current()
         self.switch(_nothing, (), None)
         self.resumer = self.value = None
+
+    def retire(self) -> None:
+        """End an idle fibre. Forgetting it would free nothing: its own frame holds it."""
+        self.dying = True
+        self.parent = current()  # where control goes when a greenlet ends
+        try:
+            self.switch(_nothing, (), None)
+        except FibreError:  # its thread has ended, and its stack with it
+            pass
 
     def stack(self) -> traceback.StackSummary:
         """Return where a call was set aside, outermost frame first.

@@ -167,7 +167,11 @@ class JobPool:
             )
         if self._closed:
             raise JobStateError("the pool was closed; make a new JobPool")
+        return self._new_fibre()
+
+    def _new_fibre(self) -> JobFibre:
         fibre = JobFibre(self, transient=_is_deep())
+        fibre.warm_up()
         self._fibres.append(fibre)
         return fibre
 
@@ -184,10 +188,7 @@ class JobPool:
         """Have at least `count` fibres idle, as far as `max_size` allows."""
         self._reap()
         while len(self.idle) < count and len(self._fibres) != self.max_size:
-            fibre = JobFibre(self, transient=False)
-            self._fibres.append(fibre)
-            fibre.warm_up()
-            self.idle.append(fibre)
+            self.idle.append(self._new_fibre())
 
     def shrink(self, keep: int = 0) -> int:
         """Give back the memory of idle fibres, all but `keep` of them; return how many went.
@@ -199,11 +200,14 @@ class JobPool:
         dropped, self.idle[:] = self.idle[keep:], self.idle[:keep]
         gone = set(dropped)
         self._fibres = [fibre for fibre in self._fibres if fibre not in gone]
+        for fibre in dropped:
+            fibre.retire()
         return len(dropped)
 
     def drop(self, fibre: JobFibre) -> None:
         """Forget a fibre that is not to be used again."""
         self._fibres.remove(fibre)
+        fibre.retire()
         self._announce()
 
     def stats(self) -> PoolStats:
