@@ -168,7 +168,10 @@ class JobFibre(Fibre):
             _report.swallowed(self.handle(), request.stack)
         exc = JobCancelled(request.message)
         exc.__pausable_request__ = request  # type: ignore[attr-defined]
-        raise exc
+        try:
+            raise exc
+        finally:
+            del exc  # no cycle through this frame
 
     def _on_lost(self, _ref: object) -> None:
         """Note that the job's handle was dropped while it was paused. Any thread, at any time."""
@@ -218,6 +221,7 @@ def pause() -> bool:
         fibre = current_fibre()
         if fibre is None:
             return False
+        fibre.notable = True  # at the end, `point` is to be let go of
     if fibre.alert and not fibre.may_pause():
         return False
     fibre.point = here
@@ -303,6 +307,7 @@ def launch(
         _end(job, fibre)
     except BaseException:
         _recover(job, fibre)
+        del job, fibre  # no cycle through this frame
         raise
     return job
 
@@ -322,12 +327,17 @@ def _end(job: Job[Any], fibre: JobFibre) -> None:
     fibre.gr_context = fibre.context = None
     if exc is not None:
         fibre.exc = None
+        _keep_own_traceback(job, exc)
     if fibre.notable:
         _settle(job, fibre)
     else:
         fibre.pool.idle.append(fibre)
-    if exc is not None:
-        _raise_if_fatal(exc)
+    if exc is not None and isinstance(exc, (KeyboardInterrupt, SystemExit)):
+        # As asyncio's tasks do: whoever drives jobs must not miss a Ctrl-C that hit one of them.
+        try:
+            raise exc
+        finally:
+            del job, fibre, exc  # no cycle through this frame
 
 
 def _settle(job: Job[Any], fibre: JobFibre) -> None:
@@ -337,6 +347,7 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
         job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
         job._wait_ctx._job_ended()
     fibre.__dict__.clear()
+    fibre.point = fibre
     fibre.alert = fibre.notable = False
     if transient:
         fibre.pool.drop(fibre)
@@ -354,18 +365,24 @@ def _recover(job: Job[Any], fibre: JobFibre) -> None:
     if job._fibre is None:
         return  # all was done; the exception is the job's own
     if fibre.state is PAUSED:
-        fibre.job = fibre.ref = None
+        fibre.job = fibre.ref = fibre.snapshot = None
         fibre.pool.adopt_lost(fibre)
     elif fibre.state is not RUNNING:
         fibre.notable = True
-        fibre.exc = None
-        _end(job, fibre)
+        fibre.snapshot = fibre.ref = None
+        try:
+            _end(job, fibre)
+        except (KeyboardInterrupt, SystemExit):  # the one that brought us here goes on
+            pass
 
 
-def _raise_if_fatal(exc: BaseException) -> None:
-    # As asyncio's tasks do: whoever drives jobs must not miss a Ctrl-C that hit one of them.
-    if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-        raise exc
+def _keep_own_traceback(job: Job[Any], exc: BaseException) -> None:
+    """Keep the exception's traceback, without the fibre's frame, for every `result()` to come.
+
+    Now, not on demand: whoever raises the exception on, or raises it anew, adds to its traceback.
+    """
+    tb = exc.__traceback__
+    job._traceback = exc.__traceback__ = tb.tb_next if tb is not None else None
 
 
 def _publish(after: Context, before: Context) -> None:
@@ -449,19 +466,25 @@ class Job(Generic[T]):
         if current() is not fibre.resumer:
             self._change_resumer(fibre)
         try:
-            fibre.point.switch()
-        except FibreError as exc:
-            raise self._dead_stack() from exc
-        if fibre.state is PAUSED:
-            return False
-        if fibre.state is not ENDED:
-            raise _foreign_switch(self)
-        if fibre.snapshot is not None:
-            if fibre.context:
-                _publish(fibre.context, fibre.snapshot)
-            fibre.snapshot = None
-        fibre.ref = None
-        _end(self, fibre)
+            try:
+                fibre.point.switch()
+            except FibreError as exc:
+                raise self._dead_stack() from exc
+            if fibre.state is PAUSED:
+                return False
+            if fibre.state is not ENDED:
+                raise _foreign_switch(self)
+            if fibre.snapshot is not None:
+                if fibre.context:
+                    _publish(fibre.context, fibre.snapshot)
+                fibre.snapshot = None
+            fibre.ref = None
+            _end(self, fibre)
+        except BaseException:
+            if fibre.state is ENDED:
+                _recover(self, fibre)
+            del self, fibre  # no cycle through this frame
+            raise
         return True
 
     def cancel(self, message: str = "") -> bool:
@@ -553,7 +576,7 @@ class Job(Generic[T]):
             raise self._refusal(Step.READ)
         if self._exc is not None:
             try:
-                raise self._exc.with_traceback(self._own_traceback())
+                raise self._exc.with_traceback(self._traceback)
             finally:
                 del self  # no cycle through this frame
         return self._value  # type: ignore[return-value]
@@ -566,8 +589,6 @@ class Job(Generic[T]):
         """
         if self._fibre is not None:
             raise self._refusal(Step.READ)
-        if self._exc is not None:
-            self._own_traceback()
         return self._exc
 
     def add_done_callback(self, callback: Callable[[Job[T]], object]) -> None:
@@ -652,17 +673,6 @@ class Job(Generic[T]):
         return "".join(self.stack().format()) or "  (not paused)\n"
 
     # -- the rare side of the above --------------------------------------------------------------
-
-    def _own_traceback(self) -> Any:
-        """Return the exception's traceback without the fibre's frame, as it was at the end."""
-        try:
-            return self._traceback
-        except AttributeError:
-            tb = self._exc.__traceback__ if self._exc is not None else None
-            self._traceback = tb = tb.tb_next if tb is not None else None
-            if self._exc is not None:
-                self._exc.__traceback__ = tb
-            return tb
 
     def _change_resumer(self, fibre: JobFibre) -> None:
         if get_ident() != fibre.pool.thread:
