@@ -1,7 +1,7 @@
 """The real libcrypto as a judge: scripts of the scenario language in, traces out.
 
 The driver is compiled when it is first needed, into the temporary folder, once per content of its
-sources. `unavailable()` says why it cannot be (no compiler, no OpenSSL headers, no fibres), for skips.
+sources. `unavailable()` says why it cannot be (no compiler, no headers, no fibres), for skips.
 """
 
 from __future__ import annotations
