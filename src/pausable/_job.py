@@ -292,6 +292,7 @@ def launch(
         fibre.resumer = current()
         if wait_ctx is not None:
             fibre.wait_ctx = wait_ctx
+            wait_ctx._jobs += 1
             fibre.notable = True
         fibre.switch(fn, args, kwargs)
         if fibre.state is PAUSED:

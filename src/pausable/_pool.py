@@ -148,12 +148,7 @@ class JobPool:
                 f"{wait_ctx!r} is in use by another job; a context serves one job at a time: wait"
                 " until that one has ended, or use a context for each"
             )
-        wait_ctx._jobs += 1
-        try:
-            return launch(self, wait_ctx, shared, fn, args, kwargs or None)
-        except NoJobsAvailable:
-            wait_ctx._jobs -= 1
-            raise
+        return launch(self, wait_ctx, shared, fn, args, kwargs or None)
 
     def grow(self) -> JobFibre:
         """Return a fibre although `idle` is empty (for `launch`)."""

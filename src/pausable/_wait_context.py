@@ -20,7 +20,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, Optional
 
 from pausable._wakefd import WakeFd
-from pausable._waker import Waker
+from pausable._waker import NUDGE, Waker
 from pausable.errors import WaitContextClosed
 
 __all__ = ["Cleanup", "Status", "WaitContext"]
@@ -75,6 +75,7 @@ class WaitContext:
         "_callback",
         "_closed",
         "_deleted",
+        "_fired",
         "_generation",
         "_jobs",
         "_live",
@@ -93,6 +94,7 @@ class WaitContext:
         self._status = 0
         self._generation = 0
         self._wakers = 0
+        self._fired: dict[object, None] = {}  # what holds the wake descriptor's level up
         self._jobs = 0
         self._closed = False
 
@@ -255,6 +257,7 @@ class WaitContext:
         if callback is not None:
             callback()
         elif _WAKE in self._by_key:
+            self._fired[NUDGE] = None
             self._wake_fd().set()
 
     def after_fork(self) -> None:
@@ -282,6 +285,9 @@ class WaitContext:
         if not self._jobs:
             self._generation += 1
             self._wakers = 0
+            if self._fired:  # not cleared, and nobody is left to do so
+                self._fired.clear()
+                self._wake_fd().clear()
 
     # -- end -----------------------------------------------------------------------------------
 
@@ -305,6 +311,7 @@ class WaitContext:
         self._wakers = 0
         self._callback = None
         live, self._live = self._live, {}
+        self._fired.clear()
         self._by_key.clear()
         self._reset()
         failure: BaseException | None = None

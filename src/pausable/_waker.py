@@ -8,12 +8,16 @@ and whatever holds an older number wakes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pausable._wait_context import WaitContext
+    from pausable._wakefd import WakeFd
 
-__all__ = ["Waker"]
+__all__ = ["NUDGE", "Waker"]
+
+#: Stands for a wake that came without a waker; the next one that is cleared takes it along.
+NUDGE: Final = "nudge"
 
 
 class Waker:
@@ -49,7 +53,10 @@ class Waker:
         if callback is not None:
             callback()
         elif self._fd is not None:
+            ctx._fired[self] = None
             self._fd.set()
+            if self._ctx is None or self._generation != ctx._generation:
+                self._lower(ctx, self._fd)  # closed meanwhile: nobody else would
 
     def is_set(self) -> bool:
         """Tell whether it was fired and not cleared since."""
@@ -58,15 +65,25 @@ class Waker:
     def clear(self) -> None:
         """Take back a wake, so that the next one counts again. Then check, then pause."""
         self._level = False
-        if self._fd is not None:
-            self._fd.clear()
+        ctx = self._ctx
+        if self._fd is not None and ctx is not None and self._generation == ctx._generation:
+            self._lower(ctx, self._fd)
 
     def close(self) -> None:
         """Make every later `wake()` harmless. Closing twice does nothing."""
-        ctx, self._ctx = self._ctx, None
+        ctx = self._ctx
         if ctx is not None and self._generation == ctx._generation:
             ctx._wakers -= 1
             self.clear()
+        self._ctx = None
+
+    def _lower(self, ctx: WaitContext, fd: WakeFd) -> None:
+        """Take back what this waker did to the descriptor, which it shares with others."""
+        ctx._fired.pop(self, None)
+        ctx._fired.pop(NUDGE, None)
+        fd.clear()
+        if ctx._fired:  # looked at last: another thread's wake comes before or after all this
+            fd.set()
 
     def __enter__(self) -> Waker:
         return self

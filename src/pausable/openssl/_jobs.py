@@ -288,8 +288,6 @@ class JobFunctions:
         job._thread_life = state.life
         job._lib_ctx = get_default()
         own = ctx if ctx is not None or job._wake_fd is None else _woken_by(job._wake_fd)
-        if own is not None:
-            own._jobs += 1
         state.outstanding.add(job)
         body = _Body(state, job, func, copied)
         return self._run(
