@@ -95,10 +95,10 @@ class Fibre(_greenlet.greenlet):
     def retire(self) -> None:
         """End an idle fibre. Forgetting it would free nothing: its own frame holds it."""
         self.dying = True
-        self.parent = current()  # where control goes when a greenlet ends
         try:
+            self.parent = current()  # where control goes when a greenlet ends
             self.switch(_nothing, (), None)
-        except FibreError:  # its thread has ended, and its stack with it
+        except (FibreError, ValueError):  # its thread has ended, and its stack with it
             pass
 
     def stack(self) -> traceback.StackSummary:

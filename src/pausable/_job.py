@@ -527,12 +527,14 @@ class Job(Generic[T]):
             CancelSwallowed: the job keeps catching `JobCancelled`.
             TimeoutError: cleanup code took longer. The job is paused still.
             JobStateError: the job is running (it cannot close itself).
+            WrongThread: the job was started in another thread.
         Differs: OpenSSL has no way to cancel a job.
         """
         if self._fibre is None or self._fibre.state is FORKED:
             return
         if self._fibre.state is RUNNING:
             raise JobStateError(f"{self!r} cannot be closed: {why_not(RUNNING, Step.RESUME)}")
+        self._check_thread(self._fibre)
         deadline = time.monotonic() + (CLOSE_TIMEOUT_S if timeout_s is None else timeout_s)
         done = self.cancel()
         while not done:
@@ -676,13 +678,16 @@ class Job(Generic[T]):
     # -- the rare side of the above --------------------------------------------------------------
 
     def _change_resumer(self, fibre: JobFibre) -> None:
+        self._check_thread(fibre)
+        fibre.resumer = current()
+
+    def _check_thread(self, fibre: JobFibre) -> None:
         if get_ident() != fibre.pool.thread:
             raise WrongThread(
                 f"job {self.name!r} was started in {_report.thread_name(fibre.pool.thread)} and"
                 f" can only be resumed there, not in {_report.thread_name(get_ident())}; wake it"
                 " with job.wait_ctx.waker() and let its own thread resume it"
             )
-        fibre.resumer = current()
 
     def _refusal(self, step: Step) -> JobStateError:
         state = ENDED if self._fibre is None else self._fibre.state

@@ -181,6 +181,7 @@ class JobPool:
 
     def reserve(self, count: int) -> None:
         """Have at least `count` fibres idle, as far as `max_size` allows."""
+        self._check_thread()
         self._reap()
         while len(self.idle) < count and len(self._fibres) != self.max_size:
             self.idle.append(self._new_fibre())
@@ -191,6 +192,7 @@ class JobPool:
         Differs: OpenSSL gives it back only with the whole pool.
         """
         _check_size("keep", keep, 0)
+        self._check_thread()
         self._reap()
         dropped, self.idle[:] = self.idle[keep:], self.idle[:keep]
         gone = set(dropped)
@@ -293,6 +295,7 @@ class JobPool:
         See: ASYNC_cleanup_thread(3)
         Differs: OpenSSL leaks jobs that are under way.
         """
+        self._check_thread()
         self._reap()
         if cancel:
             for job in self.jobs():
