@@ -244,7 +244,7 @@ def test_every_use_of_a_closed_context_is_refused():
         lambda: ctx.get_fd("a"),
         lambda: ctx.clear_fd("a"),
         lambda: ctx.set_callback(None),
-        lambda: ctx.waker(),
+        ctx.waker,
         lambda: pausable.thread_pool().start_in(ctx, int),
     ]
     for call in calls:
