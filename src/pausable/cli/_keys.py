@@ -1,0 +1,156 @@
+"""Private keys, loaded from PEM files. Every refusal is one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from pausable.cli._output import Refusal, shown
+from pausable.cli._signing import DigestSigner, MessageSigner, Signer
+
+__all__ = ["load_signer"]
+
+#: Nobody's key is larger; what is, need not be read.
+_MAX_KEY_BYTES = 1024 * 1024
+
+#: Smaller ones are refused: anybody can break them, and not all digests fit.
+_MIN_RSA_BITS = 1024
+
+
+def load_signer(path: Path, scheme: str | None, passin: str | None) -> Signer:
+    """Return the signer for the private key in a PEM file.
+
+    Args:
+        path: the key's file.
+        scheme: pkcs1v15 or pss, for an RSA key only; None: pkcs1v15.
+        passin: where the passphrase is: env:NAME; None: ask for it if there is one.
+
+    Raises:
+        Refusal: there is no such key, or it cannot be used.
+    """
+    passphrase = None if passin is None else _from_environment(passin)
+    key = _load(path, passphrase)
+    kind = type(key).__name__.strip("_").removesuffix("PrivateKey")
+    if isinstance(key, rsa.RSAPrivateKey):
+        if key.key_size < _MIN_RSA_BITS:
+            raise Refusal(
+                f"key {shown(path)} has {key.key_size} bits, which is not safe; use an RSA key of"
+                " 2048 or more"
+            )
+        return _rsa_signer(key, scheme or "pkcs1v15")
+    if scheme is not None:
+        raise Refusal(f"--scheme is for RSA keys only, and {shown(path)} is none; omit it")
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return _ecdsa_signer(key)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return MessageSigner("Ed25519", key)
+    raise Refusal(
+        f"key {shown(path)} is of the kind {kind}, which is not supported; use an RSA, ECDSA or"
+        " Ed25519 key"
+    )
+
+
+def _rsa_signer(key: rsa.RSAPrivateKey, scheme: str) -> Signer:
+    digest = hashes.SHA256()
+    pad: padding.AsymmetricPadding = padding.PKCS1v15()
+    if scheme == "pss":
+        pad = padding.PSS(padding.MGF1(digest), digest.digest_size)
+    params = (pad, Prehashed(digest))
+    return DigestSigner(f"RSA-{key.key_size}, {scheme}, {digest.name}", key, digest.name, params)
+
+
+def _ecdsa_signer(key: ec.EllipticCurvePrivateKey) -> Signer:
+    """Sign with the digest as wide as the curve, as FIPS 186-5 has it: P-384 takes SHA-384."""
+    digest: hashes.HashAlgorithm = hashes.SHA256()
+    if key.curve.key_size > 384:
+        digest = hashes.SHA512()
+    elif key.curve.key_size > 256:
+        digest = hashes.SHA384()
+    name = f"ECDSA {key.curve.name}, {digest.name}"
+    return DigestSigner(name, key, digest.name, (ec.ECDSA(Prehashed(digest)),))
+
+
+def _load(path: Path, passphrase: bytes | None) -> object:
+    pem = _read(path)
+    try:
+        return _parse(pem, None)
+    except TypeError:  # it has a passphrase
+        pass
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise Refusal(f"key {shown(path)} {_what_it_is(pem)}") from exc
+    if passphrase is None:
+        passphrase = _ask(path)
+    try:
+        return _parse(pem, passphrase)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as exc:
+        raise Refusal(
+            f"the passphrase of key {shown(path)} is wrong (or the file is damaged); try again"
+        ) from exc
+
+
+def _parse(pem: bytes, passphrase: bytes | None) -> object:
+    return load_pem_private_key(pem, passphrase)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_KEY_BYTES)
+    except OSError as exc:
+        raise Refusal(
+            f"key {shown(path)} cannot be read: {exc.strerror}; name a private key's PEM file"
+        ) from exc
+
+
+def _what_it_is(pem: bytes) -> str:
+    """Say what a file is that is no key we can load, and what to do."""
+    if b"PRIVATE KEY-----" in pem:
+        if b"BEGIN OPENSSH" in pem:
+            return "is in OpenSSH's format; convert it: ssh-keygen -p -m PKCS8 -f KEY"
+        return "is damaged or of a kind that is not supported; use an RSA, ECDSA or Ed25519 key"
+    if b"PUBLIC KEY-----" in pem or pem.startswith((b"ssh-", b"ecdsa-")):
+        return "is a public key; to sign, name the private key"
+    if b"BEGIN CERTIFICATE" in pem:
+        return "is a certificate; to sign, name its private key"
+    return "is no private key in PEM format; convert it with openssl pkey, or name another"
+
+
+def _from_environment(passin: str) -> bytes:
+    source, _, name = passin.partition(":")
+    if source != "env" or not name:
+        raise Refusal(
+            "--passin has to be env:NAME, with NAME an environment variable that holds the"
+            " passphrase"
+        )
+    passphrase = os.environb.get(os.fsencode(name))
+    if passphrase is None:
+        raise Refusal(
+            f"--passin env:{name}: there is no environment variable {shown(name)}; export it first"
+        )
+    return passphrase
+
+
+def _ask(path: Path) -> bytes:
+    if not _has_terminal():
+        raise Refusal(
+            f"key {shown(path)} has a passphrase and there is no terminal to ask for it; pass"
+            " --passin env:NAME"
+        )
+    from getpass import getpass  # noqa: PLC0415  # rarely needed
+
+    return os.fsencode(getpass(f"Passphrase of {path}: "))
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin is not None and sys.stdin.isatty()
+    return True
