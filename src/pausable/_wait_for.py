@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from pausable._job import Job, can_pause, current_job, pause
+from pausable._job import can_pause, current_job, pause
 from pausable._timer import call_later
+from pausable._waker import Waker
 from pausable.errors import JobCancelled, WouldDeadlock
 
 __all__ = ["Completable", "wait_for"]
@@ -59,16 +60,22 @@ def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
     if timeout_s is not None and not timeout_s >= 0:
         raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
     if not awaited.done():
-        job = current_job() if can_pause() else None
-        if job is not None:
-            _pause_until_done(job, awaited, timeout_s)
+        waker = _own_waker()
+        if waker is not None:
+            _pause_until_done(waker, awaited, timeout_s)
         else:
             _block_until_done(awaited, timeout_s)
     return awaited.result()
 
 
-def _pause_until_done(job: Job[Any], awaited: Completable[Any], timeout_s: float | None) -> None:
-    with job.wait_ctx.waker() as waker:
+def _own_waker() -> Waker | None:
+    # Not the job: a frame that held it while it is paused would keep a lost job from being noticed.
+    job = current_job() if can_pause() else None
+    return None if job is None else job.wait_ctx.waker()
+
+
+def _pause_until_done(waker: Waker, awaited: Completable[Any], timeout_s: float | None) -> None:
+    with waker:
         deadline = None
         if timeout_s is not None:
             deadline = time.monotonic() + timeout_s
