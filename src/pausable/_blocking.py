@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from contextlib import AbstractContextManager, ContextDecorator
 from types import TracebackType
 from typing import Any
 
-from pausable._job import JobFibre, current_fibre
+from pausable._job import Job, current_job
 
 __all__ = ["guarded", "pause_blocked"]
 
@@ -24,21 +25,31 @@ class pause_blocked(ContextDecorator):  # noqa: N801  # reads as a statement: wi
     """
 
     def __init__(self) -> None:
-        self._entered: list[JobFibre | None] = []
+        #: (thread, job): threads may share one object, `guarded(lock)` most of all.
+        self._entered: list[tuple[int, Job[Any] | None]] = []
 
     def _recreate_cm(self) -> pause_blocked:
         return pause_blocked()
 
     def __enter__(self) -> None:
-        fibre = current_fibre()
-        if fibre is not None:
-            fibre.block(+1)
-        self._entered.append(fibre)
+        job = current_job()
+        if job is not None and job._fibre is not None:
+            job._fibre.block(+1)
+        self._entered.append((get_ident(), job))
 
     def __exit__(self, *_exc: object) -> None:
-        fibre = self._entered.pop()
-        if fibre is not None:
-            fibre.block(-1)
+        job = self._take_entry()
+        # Not the fibre that it had: a generator may be closed when another job is on that.
+        if job is not None and job._fibre is not None:
+            job._fibre.block(-1)
+
+    def _take_entry(self) -> Job[Any] | None:
+        """Return whom this thread entered for last."""
+        here = get_ident()
+        for i in reversed(range(len(self._entered))):
+            if self._entered[i][0] == here:
+                return self._entered.pop(i)[1]
+        return self._entered.pop()[1]  # a generator that is closed in another thread
 
 
 class guarded(AbstractContextManager[Any]):  # noqa: N801  # reads as a statement: with guarded(lock):
