@@ -334,10 +334,10 @@ class JobPool:
         inherited = self._fibres
         self._fibres = []
         for fibre in inherited:
+            if fibre.wait_ctx is not None:
+                fibre.wait_ctx.after_fork()
             if fibre.state is State.PAUSED:
                 fibre.state = State.FORKED
-                if fibre.wait_ctx is not None:
-                    fibre.wait_ctx.after_fork()
             elif fibre.state is State.RUNNING:
                 fibre.block(1 << 30)  # it runs on here as a plain call
                 self._fibres.append(fibre)
