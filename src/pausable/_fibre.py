@@ -4,8 +4,8 @@ Rules:
 
 * One fibre serves one call after another (`run` is a loop): a fresh greenlet costs many times a
   switch, so fibres are pooled and never end of their own accord.
-* An idle fibre holds nothing of the call it served. It idles outside `try`/`except`, for a frame
-  that waits inside `except` keeps that exception, its traceback and all their locals alive.
+* An idle fibre holds nothing of the call it served. It idles outside `except`, for a frame that
+  waits in there keeps that exception, its traceback and all their locals alive.
 * Control goes back to `resumer`, who entered last, never to greenlet's `parent`: the one who
   started a call need not be the one who resumed it.
 * A call may be set aside while a greenlet of somebody else's runs inside it (gevent, SQLAlchemy):
@@ -67,30 +67,31 @@ class Fibre(_greenlet.greenlet):
         self.exc = None
         self.dying = False
 
-    def run(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
-    ) -> None:
-        """Serve calls for ever (the greenlet's body)."""
+    def run(self) -> None:
+        """Serve calls for ever (the greenlet's body). A first, empty switch gets it here."""
+        fn: Any
         while True:
-            self.state = RUNNING
             try:
-                self.value = fn(*args, **kwargs) if kwargs else fn(*args)
+                while True:
+                    self.state = ENDED
+                    fn = args = kwargs = None
+                    # Inside `try`, for Ctrl-C can hit on the way in or out: that may end the call,
+                    # but never the fibre.
+                    fn, args, kwargs = self.resumer.switch()
+                    self.state = RUNNING
+                    self.value = fn(*args, **kwargs) if kwargs else fn(*args)
+                    if self.dying:
+                        return
             except BaseException as exc:
+                if self.dying or (self.state is ENDED and isinstance(exc, FibreExit)):
+                    return
                 self.exc = exc
-            if self.dying:
-                return
-            self.state = ENDED
-            del fn, args, kwargs
-            fn, args, kwargs = self.resumer.switch()
 
     def warm_up(self) -> None:
-        """Make the stack of a new fibre. Every fibre's first call has to be this one.
-
-        What a greenlet is entered with first, it holds until it ends.
-        """
+        """Make the stack of a new fibre; what it is entered with first, a greenlet never lets go."""
         self.resumer = current()
-        self.switch(_nothing, (), None)
-        self.resumer = self.value = None
+        self.switch()
+        self.resumer = None
 
     def retire(self) -> None:
         """End an idle fibre. Forgetting it would free nothing: its own frame holds it."""

@@ -72,10 +72,11 @@ _EMPTY: Final = Context()
 class _CancelRequest:
     """A cancellation, and what became of it."""
 
-    __slots__ = ("deliveries", "message", "stack")
+    __slots__ = ("deliveries", "job", "message", "stack")
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, job: Job[Any]) -> None:
         self.message = message
+        self.job = ref(job)
         self.deliveries = 0
         self.stack: traceback.StackSummary | None = None  # where it was delivered first
 
@@ -138,11 +139,13 @@ class JobFibre(Fibre):
         self.notable = True
         self.alert = self.blocks > 0 or self.cancel is not None
 
-    def request_cancel(self, message: str) -> None:
-        """Have `JobCancelled` raised at the pause, and at every later one."""
+    def request_cancel(self, message: str, job: Job[Any]) -> None:
+        """Have `JobCancelled` raised at the pause, and at every later one. Any thread."""
         if self.cancel is None:
-            self.cancel = _CancelRequest(message)
+            self.cancel = _CancelRequest(message, job)
         self.alert = self.notable = True
+        if job._fibre is not self:  # it has ended meanwhile, and this is another one's fibre
+            self.cancel = None
 
     def may_pause(self) -> bool:
         """Decide at the beginning of a pause, when `alert` is set."""
@@ -161,6 +164,8 @@ class JobFibre(Fibre):
         request = self.cancel
         if request is None or request.deliveries >= MAX_DELIVERIES or _handles(request):
             return
+        if request.job() not in (None, self.handle()):
+            return  # see request_cancel: it is about to be taken back
         request.deliveries += 1
         if request.deliveries == 1:
             request.stack = traceback.extract_stack(sys._getframe(2))
@@ -371,6 +376,8 @@ def _recover(job: Job[Any], fibre: JobFibre) -> None:
     elif fibre.state is not RUNNING:
         fibre.notable = True
         fibre.snapshot = fibre.ref = None
+        if fibre.dead:  # the exception hit the fibre itself
+            fibre.transient = True
         try:
             _end(job, fibre)
         except (KeyboardInterrupt, SystemExit):  # the one that brought us here goes on
@@ -506,7 +513,7 @@ class Job(Generic[T]):
         if fibre is None:
             return True
         if fibre.cancel is None:
-            fibre.request_cancel(message or f"job {self.name!r} was cancelled")
+            fibre.request_cancel(message or f"job {self.name!r} was cancelled", self)
             if fibre.state is PAUSED:
                 if get_ident() == fibre.pool.thread:
                     self.resume()

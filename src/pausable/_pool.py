@@ -46,12 +46,17 @@ P = ParamSpec("P")
 #: only: it counts its depth from there for all its life, whoever uses it.
 DEEP: Final = 1 / 4
 
-_pools: weakref.WeakSet[JobPool] = weakref.WeakSet()
+#: Not a WeakSet: that cannot be copied while other threads make pools.
+_pools: dict[weakref.ref[JobPool], None] = {}
 
 
 def all_pools() -> list[JobPool]:
     """Return every pool of every thread."""
-    return list(_pools)
+    return [pool for pool in (known() for known in list(_pools)) if pool is not None]
+
+
+def _forget(known: weakref.ref[JobPool]) -> None:
+    _pools.pop(known, None)
 
 
 class PoolStats(NamedTuple):
@@ -99,7 +104,7 @@ class JobPool:
         self._lost: list[JobFibre] = []
         self._waiting: deque[Callable[[], object]] = deque()
         self._closed = False
-        _pools.add(self)
+        _pools[weakref.ref(self, _forget)] = None
         when_thread_ends(unwind_thread)
         self.reserve(init_size)
 
@@ -156,6 +161,8 @@ class JobPool:
         if self.idle:
             return self.idle.pop()
         if self.max_size is not None and len(self._fibres) >= self.max_size:
+            self._drop_strays()
+        if self.max_size is not None and len(self._fibres) >= self.max_size:
             raise NoJobsAvailable(
                 f"all {self.max_size} jobs of the pool are under way (max_size={self.max_size});"
                 " try again when one has ended, or make the pool larger"
@@ -163,6 +170,15 @@ class JobPool:
         if self._closed:
             raise JobStateError("the pool was closed; make a new JobPool")
         return self._new_fibre()
+
+    def _drop_strays(self) -> None:
+        """Forget fibres that are neither idle nor busy (`idle` is empty now).
+
+        Ctrl-C can hit a start when it has taken a fibre and has not noted it yet. They are not used
+        again: if it was no Ctrl-C but a signal handler that starts a job, that start goes on.
+        """
+        busy = (State.PAUSED, State.RUNNING)
+        self._fibres = [fibre for fibre in self._fibres if fibre.state in busy]
 
     def _new_fibre(self) -> JobFibre:
         fibre = JobFibre(self, transient=_is_deep())
@@ -234,6 +250,7 @@ class JobPool:
         Called at the end of a job, or at once if there is room now; by any thread when a job was
         lost. Somebody else's start may come in between: be ready to wait again.
         """
+        self._reap()
         if not self._waiting and self._has_room():
             callback()
             return
@@ -266,7 +283,7 @@ class JobPool:
             return
         self._lost.append(fibre)
         self._set_aside.append(self.idle)
-        self.idle = []  # the next start comes by grow()
+        self.idle = _Parked(self)  # the next start comes by grow()
         if self._waiting:
             self._waiting.popleft()()
         _report.lost(fibre.stack())
@@ -274,7 +291,9 @@ class JobPool:
     def _reap(self) -> None:
         """Unwind lost jobs and use `idle` again."""
         if self._set_aside:
-            idle = [fibre for part in [*self._set_aside, self.idle] for fibre in part]
+            # Each once, and only if it is idle: two threads may have set the same list aside.
+            parts = [fibre for part in [*self._set_aside, self.idle] for fibre in part]
+            idle = [fibre for fibre in dict.fromkeys(parts) if fibre.state is State.ENDED]
             self._set_aside.clear()
             self.idle = _Announcing(self, idle) if self._waiting else idle
         while self._lost:
@@ -357,6 +376,18 @@ class _Announcing(list[JobFibre]):
 
     def append(self, fibre: JobFibre) -> None:
         super().append(fibre)
+        self._pool._announce()
+
+
+class _Parked(list[JobFibre]):
+    """Stands in for `JobPool.idle` while a lost job waits for the next start: it stays empty."""
+
+    def __init__(self, pool: JobPool) -> None:
+        super().__init__()
+        self._pool = pool
+
+    def append(self, fibre: JobFibre) -> None:
+        self._pool._set_aside.append([fibre])
         self._pool._announce()
 
 
