@@ -1,0 +1,562 @@
+"""No job is lost in silence: dropped handles, threads that end, exit, fork."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+import logging
+import os
+import threading
+import warnings
+
+import pytest
+
+import pausable
+from core._support import finish, in_child, in_thread, pauses, python
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+
+def noting(log, tag="finally"):
+    try:
+        pausable.pause()
+    finally:
+        log.append(tag)
+
+
+def lose(job_in_a_list):
+    with pytest.warns(ResourceWarning, match="keep its handle(.|\n)*in noting"):
+        job_in_a_list.clear()
+
+
+def test_a_dropped_job_is_warned_of_at_once_and_unwound_at_the_next_start():
+    log = []
+    jobs = [pausable.start(noting, log)]
+    lose(jobs)
+    assert log == []
+    pausable.start(log.append, "next job")
+    assert log == ["finally", "next job"]
+
+
+def test_a_job_dropped_after_a_resume_is_noticed_too():
+    log = []
+
+    def body():
+        pausable.pause()
+        noting(log)
+
+    jobs = [pausable.start(body)]
+    jobs[0].resume()
+    lose(jobs)
+    pausable.start(int)
+    assert log == ["finally"]
+
+
+def test_a_job_that_waits_for_something_is_noticed_too():
+    log = []
+    future = concurrent.futures.Future()
+
+    def noting_wait():
+        try:
+            pausable.wait_for(future)
+        finally:
+            log.append("finally")
+
+    jobs = [pausable.start(noting_wait)]
+    with pytest.warns(ResourceWarning, match="noting_wait"):
+        jobs.clear()
+    pausable.start(int)
+    assert log == ["finally"]
+    assert future.cancelled()
+
+
+def test_a_lost_jobs_cleanup_may_pause():
+    log = []
+
+    def body():
+        try:
+            noting(log)
+        finally:
+            assert pausable.pause()
+            log.append("after the pause")
+
+    jobs = [pausable.start(body)]
+    lose(jobs)
+    pausable.start(int)
+    assert log == ["finally", "after the pause"]
+
+
+def test_a_job_dropped_in_another_thread_is_unwound_in_its_own():
+    log = []
+
+    def body():
+        try:
+            pausable.pause()
+        finally:
+            log.append(threading.current_thread().name)
+
+    jobs = [pausable.start(body)]
+    with pytest.warns(ResourceWarning):
+        in_thread(jobs.clear)
+    assert log == []
+    pausable.start(int)
+    assert log == ["MainThread"]
+
+
+def test_a_job_in_a_cycle_is_noticed_by_the_collector():
+    log = []
+    cycle = [pausable.start(noting, log)]
+    cycle.append(cycle)
+    del cycle
+    with pytest.warns(ResourceWarning):
+        gc.collect()
+    pausable.start(int)
+    assert log == ["finally"]
+
+
+def test_a_cancelled_job_that_is_dropped_while_cleaning_up_goes_on_cleaning_up():
+    log = []
+
+    def body():
+        try:
+            pausable.pause()
+        finally:
+            noting(log, "first")
+            pausable.pause()
+            log.append("second")
+
+    jobs = [pausable.start(body)]
+    assert jobs[0].cancel() is False
+    lose(jobs)
+    pausable.start(int)
+    assert log == ["first", "second"]
+
+
+def test_many_jobs_lost_at_once_are_all_unwound_and_no_fibre_is_used_twice():
+    log = []
+    with pausable.JobPool(max_size=20) as pool:
+        jobs = [pool.start(noting, log, n) for n in range(20)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            jobs.clear()
+        assert pool.start(int).result() == 0
+        assert sorted(log) == list(range(20))
+        assert pool.stats() == (20, 20, 0, 0, 20)
+        assert len({id(fibre) for fibre in pool.idle}) == 20
+
+
+def test_jobs_dropped_by_many_threads_at_once_leave_exact_books():
+    log = []
+    with pausable.JobPool() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(10):
+            jobs = [[pool.start(noting, log)] for _ in range(8)]
+            barrier = threading.Barrier(8)
+            threads = [
+                threading.Thread(target=lambda job, b=barrier: (b.wait(), job.clear()), args=(job,))
+                for job in jobs
+            ]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                assert pool.start(int).result() == 0
+            pool.reserve(0)
+            assert len({id(fibre) for fibre in pool.idle}) == len(pool.idle) == pool.stats().idle
+    assert len(log) == 80
+
+
+def test_a_lost_job_whose_cleanup_never_ends_is_logged_not_raised(caplog):
+    def body(stop):
+        while not stop:
+            try:
+                pausable.pause()
+            except BaseException:
+                pass
+
+    stop = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pausable.start(body, stop)
+        assert pausable.start(int).result() == 0
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "could not be unwound" in record.message
+    stop.append(1)
+    for job in pausable.thread_pool().jobs():
+        finish(job)
+
+
+# -- threads that end ------------------------------------------------------------------------------
+
+
+def test_a_thread_that_ends_unwinds_its_paused_jobs_itself():
+    log, kept = [], []
+
+    def body():
+        try:
+            pausable.pause()
+        finally:
+            log.append(threading.get_ident())
+
+    ident = in_thread(lambda: (kept.append(pausable.start(body)), threading.get_ident())[1])
+    assert log == [ident]
+    assert kept[0].cancelled()
+
+
+def test_a_thread_that_ends_unwinds_the_jobs_of_its_own_pools():
+    log, kept = [], []
+    in_thread(lambda: kept.append(pausable.JobPool().start(noting, log)))
+    assert log == ["finally"]
+    assert kept[0].done()
+
+
+def test_an_executors_worker_unwinds_its_jobs_when_it_ends():
+    log = []
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        job = executor.submit(pausable.start, noting, log).result()
+        assert log == []
+    assert log == ["finally"]
+    assert job.cancelled()
+
+
+def test_cleanup_that_pauses_is_served_at_the_threads_end():
+    log, kept = [], []
+
+    def body():
+        try:
+            noting(log)
+        finally:
+            pausable.pause()
+            log.append("after the pause")
+
+    in_thread(lambda: kept.append(pausable.start(body)))
+    assert log == ["finally", "after the pause"]
+
+
+def test_two_hundred_threads_that_end_at_once_lose_none():
+    log, errors = [], []
+
+    def body():
+        try:
+            kept.append(pausable.JobPool().start(noting, log))
+            kept.append(pausable.start(noting, log))
+        except BaseException as exc:
+            errors.append(exc)
+
+    kept = []
+    threads = [threading.Thread(target=body) for _ in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(log) == 400
+    assert all(job.done() for job in kept)
+
+
+# -- wrong threads ---------------------------------------------------------------------------------
+
+
+def test_resume_in_another_thread_is_refused_by_names_and_leaves_the_job_fine():
+    job = pausable.start(pauses, 2, "fine")
+    job.name = "sign-3"
+    with pytest.raises(pausable.WrongThread, match=r"'sign-3' .*'MainThread'.*not in .*'helper'"):
+        in_thread(job.resume)
+    assert job.paused
+    assert finish(job) == "fine"
+
+
+def test_concurrent_misuse_leaves_the_job_fine_at_home():
+    job = pausable.start(pauses, 500, "fine")
+    stop, outcomes = [], set()
+
+    def misuse():
+        while not stop:
+            for step in (job.resume, job.close):
+                try:
+                    step()
+                except pausable.JobStateError as exc:
+                    outcomes.add(type(exc))
+            repr(job), job.done(), job.paused, job.stack()
+
+    threads = [threading.Thread(target=misuse) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert finish(job) == "fine"
+    stop.append(1)
+    for thread in threads:
+        thread.join()
+    assert outcomes <= {pausable.WrongThread, pausable.JobStateError}
+
+
+def test_a_job_whose_thread_ended_without_us_is_refused_and_named():
+    # As a thread that was killed inside C would leave it: the end of the thread is not noticed.
+    from pausable import _thread_local
+
+    kept = []
+
+    def body():
+        kept.append(pausable.JobPool().start(pauses, 1))
+        kept[0].name = "orphan"
+        _thread_local._local.end.calls.clear()
+
+    in_thread(body)
+    [job] = kept
+    for _ in range(20):  # some of these threads get the dead one's number
+        with pytest.raises(pausable.WrongThread, match="orphan"):
+            in_thread(job.resume)
+    with pytest.raises(pausable.WrongThread, match="orphan"):
+        job.resume()
+    assert job.paused
+    job._fibre.pool._fibres.clear()  # nobody can ever run it: keep the exit of the tests quiet
+    with pytest.warns(ResourceWarning):
+        del job, kept[:], body
+        gc.collect()
+
+
+# -- the interpreter's exit ------------------------------------------------------------------------
+
+EXIT = """
+import atexit, sys, threading, pausable
+def noting(tag):
+    try:
+        pausable.pause()
+    finally:
+        print("finally", tag)
+"""
+
+
+def test_at_exit_the_main_threads_jobs_are_unwound():
+    out, err = python(EXIT + "job = pausable.start(noting, 'main')\nprint('end')")
+    assert out == "end\nfinally main\n"
+    assert err == ""
+
+
+def test_at_exit_jobs_of_explicit_pools_are_unwound():
+    out, err = python(EXIT + "job = pausable.JobPool().start(noting, 'pool')")
+    assert (out, err) == ("finally pool\n", "")
+
+
+def test_exit_after_an_exception_unwinds_too():
+    out, err = python(EXIT + "job = pausable.start(noting, 'main')\n1/0", code=1)
+    assert out == "finally main\n"
+    assert err.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_at_exit_a_dropped_job_is_unwound_and_warned_of():
+    out, err = python(EXIT + "pausable.start(noting, 'dropped')")
+    assert out == "finally dropped\n"
+    assert "ResourceWarning: a paused job was dropped" in err
+
+
+def test_at_exit_jobs_of_daemon_threads_are_reported():
+    out, err = python(
+        EXIT
+        + """
+started, never = threading.Event(), threading.Event()
+def body():
+    global job
+    job = pausable.start(noting, "daemon")
+    started.set()
+    never.wait()
+threading.Thread(target=body, name="the daemon", daemon=True).start()
+started.wait()
+"""
+    )
+    assert out == ""
+    assert "was left paused and could not be unwound" in err
+    assert "thread 'the daemon'" in err
+    assert "in noting" in err
+    assert "Traceback" not in err
+
+
+def test_at_exit_a_threads_own_end_comes_first():
+    out, err = python(
+        EXIT
+        + """
+def body():
+    global job
+    job = pausable.start(noting, "thread")
+threading.Thread(target=body).start()
+"""
+    )
+    assert (out, err) == ("finally thread\n", "")
+
+
+def test_jobs_can_be_started_and_driven_in_atexit_handlers():
+    out, err = python(
+        EXIT
+        + """
+def late():
+    with pausable.start(noting, "late") as job:
+        job.resume()
+atexit.register(late)
+"""
+    )
+    assert (out, err) == ("finally late\n", "")
+
+
+def test_nothing_is_printed_at_an_exit_with_nothing_left():
+    program = EXIT + "pausable.start(int)\npausable.JobPool(init_size=3)\npausable.cleanup_thread()"
+    assert python(program) == ("", "")
+
+
+def test_exit_from_inside_a_job_unwinds_it():
+    out, err = python(
+        EXIT
+        + """
+def body():
+    inner = pausable.start(noting, "inner")
+    try:
+        sys.exit(3)
+    finally:
+        print("finally outer")
+pausable.start(body)
+""",
+        code=3,
+    )
+    assert out == "finally outer\nfinally inner\n"
+
+
+# -- fork ------------------------------------------------------------------------------------------
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_inherited_jobs_are_dead_in_the_child_and_say_so():
+    log = []
+    job = pausable.start(noting, log)
+    job.name = "sign-3"
+
+    def child():
+        with pytest.raises(pausable.ForkedJobError, match=r"resume.*'sign-3'.*os\.fork"):
+            job.resume()
+        with pytest.raises(pausable.ForkedJobError, match="outcome"):
+            job.result()
+        assert (job.done(), job.paused, list(job.stack())) == (False, False, [])
+        assert "forked" in repr(job)
+        job.cancel()
+        job.close()
+        assert log == []
+
+    assert in_child(child) == "ok"
+    job.close()
+    assert log == ["finally"]
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_dropping_an_inherited_job_runs_nothing_in_the_child():
+    log = []
+    jobs = [pausable.start(noting, log)]
+
+    def child():
+        jobs.clear()
+        gc.collect()
+        assert pausable.start(int).result() == 0
+        assert log == []
+
+    assert in_child(child) == "ok"
+    jobs[0].close()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_child_has_a_fresh_pool_that_works():
+    pool = pausable.init_thread(max_size=2, init_size=1)
+    jobs = [pausable.start(pauses, 1) for _ in range(2)]
+
+    def child():
+        assert pausable.thread_pool().stats() == (0, 0, 0, 0, 2)
+        mine = [pausable.start(pauses, 1, n) for n in range(2)]
+        assert [finish(job) for job in mine] == [0, 1]
+        assert in_thread(lambda: finish(pausable.start(pauses, 1, 5))) == 5
+
+    assert in_child(child) == "ok"
+    assert pool.stats()[:3] == (2, 0, 2)
+    for job in jobs:
+        finish(job)
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_running_job_goes_on_in_the_child_as_a_plain_call():
+    def child():
+        assert not pausable.can_pause()
+        assert pausable.pause() is False
+        inner = pausable.start(pauses, 1, "inner")
+        assert finish(inner) == "inner"
+
+    job = pausable.start(lambda: (in_child(child), pausable.pause()))
+    assert job.paused
+    assert finish(job) == ("ok", True)
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_parents_wake_descriptor_is_not_disturbed_by_the_child():
+    ctx = pausable.WaitContext()
+    job = pausable.thread_pool().start_in(ctx, pauses, 1)
+    waker = ctx.waker()
+
+    def child():
+        waker.wake()
+        waker.close()
+        ctx.close()
+
+    from core._support import readable
+
+    assert in_child(child) == "ok"
+    assert not readable(ctx.fds()[0])
+    waker.wake()
+    assert in_child(child) == "ok"
+    assert readable(ctx.fds()[0])
+    finish(job)
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_running_jobs_waker_is_the_parents_in_the_child():
+    from core._support import readable
+
+    ctx = pausable.WaitContext()
+
+    def body():
+        with ctx.waker() as waker:
+            waker.wake()
+            told = in_child(lambda: (waker.clear(), waker.close()))
+            return told, readable(ctx.fds()[0])
+
+    assert pausable.thread_pool().start_in(ctx, body).result() == ("ok", True)
+
+
+@needs_fork
+def test_at_the_childs_exit_nothing_of_the_parents_runs():
+    out, err = python(
+        EXIT
+        + """
+import os
+job = pausable.start(noting, "parent's")
+sys.stdout.flush()
+if os.fork() == 0:
+    child = pausable.start(noting, "child's")
+    sys.exit()
+os.wait()
+"""
+    )
+    assert sorted(out.splitlines()) == ["finally child's", "finally parent's"]
+    assert err == ""
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_in_another_thread_kills_the_main_threads_jobs_too():
+    job = pausable.start(pauses, 1)
+
+    def child():
+        with pytest.raises(pausable.ForkedJobError):
+            job.resume()
+        assert pausable.start(int).result() == 0
+
+    assert in_thread(lambda: in_child(child)) == "ok"
+    finish(job)

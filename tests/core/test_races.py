@@ -1,0 +1,230 @@
+"""What Ctrl-C and other threads do at the worst moment: the books are exact afterwards."""
+
+from __future__ import annotations
+
+import dis
+import gc
+import signal
+import sys
+import threading
+import warnings
+
+import pytest
+
+import pausable
+from core._support import pauses
+from pausable import _fibre, _job, _pool, _threads
+
+
+def whole(pool):
+    """Check that every fibre is idle, in its place, once."""
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for job in pool.jobs():
+            job.close()
+        pool.reserve(0)
+    stats = pool.stats()
+    assert (stats.paused, stats.running) == (0, 0)
+    assert len({id(fibre) for fibre in pool.idle}) == len(pool.idle)
+    assert all(fibre.state is _job.ENDED for fibre in pool.idle)
+    if pool.max_size is not None:  # all the room there is can be used again
+        jobs = [pool.start(pauses, 1) for _ in range(pool.max_size)]
+        assert pool.stats()[:4] == (pool.max_size, 0, pool.max_size, 0)
+        for job in jobs:
+            assert job.resume()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ctrl_c_at_random_moments_leaves_exact_books():
+    pool = pausable.JobPool(max_size=4)
+    hits, jobs, done = 0, {}, 0
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        while hits < 150:
+            signal.setitimer(signal.ITIMER_REAL, 0.0005 + hits % 7 * 0.0001)
+            try:
+                while True:
+                    if len(jobs) < 4:
+                        job = pool.start(pauses, 3, "value")
+                        jobs[id(job)] = job
+                    for key in list(jobs):
+                        if jobs[key].resume():
+                            if jobs[key].exception() is None:
+                                assert jobs[key].result() == "value"
+                            del jobs[key]
+                            done += 1
+            except KeyboardInterrupt:
+                hits += 1
+            except pausable.NoJobsAvailable:
+                raise AssertionError(f"room was lost: {pool.stats()}, {jobs}") from None
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            for key in list(jobs):
+                assert jobs[key].done() or jobs[key].paused
+                if jobs[key].done():
+                    del jobs[key]
+            gc.collect()
+            pool.reserve(0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert done > 0
+    jobs.clear()
+    whole(pool)
+    pool.close()
+
+
+OURS = {module.__file__ for module in (_job, _pool, _threads, _fibre)}
+
+
+def interruptible(frame):
+    """Tell whether CPython could handle a signal before the instruction it is at."""
+    lasti = frame.f_lasti
+    previous = None
+    for instruction in dis.get_instructions(frame.f_code):
+        if instruction.offset >= lasti:
+            break
+        if instruction.opname != "CACHE":
+            previous = instruction.opname
+    return previous is None or previous.startswith(("CALL", "RESUME", "JUMP_BACKWARD", "PRECALL"))
+
+
+def interrupted_at(moment, act):
+    """Call act(); have KeyboardInterrupt raised at its n-th interruptible moment in our code."""
+    count = 0
+
+    def trace(frame, event, _arg):
+        nonlocal count
+        if frame.f_code.co_filename not in OURS:
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        if event == "opcode" and interruptible(frame):
+            count += 1
+            if count == moment:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    return count >= moment
+
+
+def scenario(pool, told):
+    job = pool.start(pauses, 2, "value")
+    told.append(job)
+    job.add_done_callback(lambda _: None)
+    job.resume()
+    job.resume()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("max_size", [1, None])
+def test_ctrl_c_at_each_moment_in_turn_leaves_exact_books(max_size):
+    moment = 1
+    while True:
+        pool = pausable.JobPool(max_size=max_size)
+        told = []
+        hit = interrupted_at(moment, lambda: scenario(pool, told))
+        for job in told:
+            assert job.done() or job.paused, moment
+            while not job.done():
+                job.resume()
+            if job.exception() is None:
+                assert job.result() == "value", moment
+            else:
+                assert isinstance(job.exception(), KeyboardInterrupt)
+        job = None
+        told.clear()
+        whole(pool)
+        pool.close()
+        if not hit:
+            break
+        moment += 1
+    assert moment > 20
+
+
+def test_a_cancel_that_comes_too_late_hits_nobody_else():
+    # Between taking the job's fibre and requesting, another thread's cancel can find it reused.
+    first = pausable.start(pauses, 1)
+    fibre = first._fibre
+    first.resume()
+    second = pausable.start(pauses, 1, "second")
+    assert second._fibre is fibre
+    fibre.request_cancel("too late", first)
+    assert second.resume() is True
+    assert second.result() == "second"
+
+
+def test_cancels_from_other_threads_hit_only_their_own_jobs():
+    jobs, stop = [], []
+
+    def canceller():
+        while not stop:
+            try:
+                jobs[-1].cancel()
+            except (IndexError, pausable.CancelSwallowed):
+                pass
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=canceller)
+    thread.start()
+    try:
+        for n in range(2000):
+            victim = pausable.start(pauses, 1)
+            jobs.append(victim)
+            victim.resume()
+            jobs.clear()
+            bystander = pausable.start(pauses, 1, n)
+            bystander.resume()
+            assert bystander.result() == n
+    finally:
+        stop.append(1)
+        thread.join()
+        sys.setswitchinterval(before)
+
+
+def test_a_list_that_was_set_aside_twice_hands_out_each_fibre_once():
+    # What two threads do that drop a job each at the same moment.
+    pool = pausable.thread_pool()
+    pool.reserve(3)
+    pool._set_aside.extend([pool.idle, pool.idle])
+    busy = pool.idle.pop()
+    jobs = [pool.start(pauses, 1) for _ in range(6)]
+    assert len({id(job._fibre) for job in jobs} | {id(busy)}) >= 6
+    assert len({id(job._fibre) for job in jobs}) == 6
+    for job in jobs:
+        job.resume()
+
+
+def test_pools_made_and_listed_at_once_disturb_nobody():
+    errors = []
+
+    def make():
+        try:
+            for _ in range(200):
+                pausable.JobPool()
+                _pool.all_pools()
+        except BaseException as exc:
+            errors.append(exc)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(before)
+    assert errors == []
