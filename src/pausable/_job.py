@@ -238,10 +238,10 @@ def pause() -> bool:
         raise
     finally:
         fibre.state = RUNNING
+    if fibre.alert:
+        fibre.deliver()  # a job that is unwound begins no window
     if fibre.wait_ctx is not None:
         fibre.wait_ctx._reset()
-    if fibre.alert:
-        fibre.deliver()
     return True
 
 
