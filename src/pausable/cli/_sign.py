@@ -89,15 +89,14 @@ def sign(
     as_json: bool,
     files: tuple[str, ...],
 ) -> int:
-    r"""Sign files, many at once, on one thread.
+    """Sign files, many at once, on one thread.
 
     Each FILE gets a detached signature, FILE.sig, written whole or not at all. A file that has a
     valid signature is skipped, so an interrupted run goes on where it stopped when it is started
     again. A file that cannot be signed costs that file alone.
 
-    The digest is SHA-256; SHA-384 for ECDSA keys of up to 384 bits, such as P-384; SHA-512 for
-    larger ones, such as P-521. Ed25519 signs the file itself. The salt of RSA-PSS is as long as
-    the digest.
+    The digest is SHA-256; for ECDSA keys it is as wide as the curve: SHA-384 for P-384, SHA-512
+    for P-521. Ed25519 signs the file itself. The salt of RSA-PSS is as long as the digest.
 
     \b
     Example:
@@ -108,13 +107,18 @@ def sign(
 
     \b
     To verify signatures of the other kinds:
-      RSA-PSS: add -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1
-      Ed25519: openssl pkeyutl -verify -rawin -pubin -inkey pub.pem -sigfile a.txt.sig -in a.txt
+      RSA-PSS  add -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1
+      ECDSA    -sha384 for P-384, -sha512 for P-521
+      Ed25519  openssl pkeyutl -verify -rawin -pubin -inkey pub.pem
+               -sigfile a.txt.sig -in a.txt
 
     \b
-    Exit codes: 0 every file is signed; 1 some file failed; 2 nothing was done, a key, a file or an
-    option is wrong; 130 interrupted by Ctrl-C.
-    """
+    Exit codes:
+      0    every file has a valid signature
+      1    some file could not be signed
+      2    nothing was done: a key, a file or an option is wrong
+      130  interrupted by Ctrl-C
+    """  # noqa: D301  # \b is click's mark for lines to be kept as they are
     began = time.monotonic()
     from pausable.cli._batch import Batch, Outcome  # noqa: PLC0415  # cryptography, slow to import
     from pausable.cli._interrupt import ctrl_c_calls  # noqa: PLC0415
