@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit format bench clean
+.PHONY: run test check unit fuzz mutants format bench system clean
 
-run: $(VENV)/installed
+run: system $(VENV)/installed
 	@$(BIN)/python examples/sign_repository.py
 
 test: check unit
@@ -17,8 +17,18 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-unit: $(VENV)/installed-dev
+unit: system $(VENV)/installed-dev
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+# random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
+FUZZ_S ?= 60
+FUZZ_SEED ?= 100000
+fuzz: system $(VENV)/installed-dev
+	$(BIN)/python tests/scenario/differential.py --seconds $(FUZZ_S) --seed $(FUZZ_SEED)
+
+# break each rule of the C-named API and see which random program notices
+mutants: system $(VENV)/installed-dev
+	$(BIN)/python tests/scenario/mutants.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
@@ -27,6 +37,10 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/wait_context.py
+
+# the openssl command, a C compiler and OpenSSL's headers: installed where that can be done
+system:
+	@sh scripts/system-packages
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -47,16 +47,23 @@ class _Worker:
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._busy = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def do(self, call: Callable[[], None]) -> None:
+        if self._busy:
+            raise ScriptError("the thread waits for another one")
+        self._busy = True
         self._calls.put(call)
         exc = self._done.get()
+        self._busy = False
         if exc is not None:
             raise exc
 
     def join(self) -> None:
+        if self._busy:
+            raise ScriptError("the thread waits for another one")
         self._calls.put(None)
         self._thread.join()
 
@@ -96,14 +103,17 @@ class _Interpreter:
     def run(self, script: str) -> list[str]:
         main = self._parse(script)
         worker = _Worker("main")  # a fresh thread is what a fresh process is to OpenSSL
+        end = "END"
         try:
             worker.do(lambda: self._run_main(main))
-        finally:
-            for other in list(self.threads.values()):
-                other.join()
-            worker.join()
-        self.trace.append("END")
-        return self.trace
+        except _Return:  # in the main program it ends the program
+            pass
+        except Exception as exc:  # as the oracle shows a crash
+            end = f"*** {exc!r}"
+        trace = [*self.trace, end]
+        for other in [*self.threads.values(), worker]:
+            other.join()
+        return trace
 
     def _run_main(self, main: list[list[str]]) -> None:
         self._enter_thread("")
@@ -135,6 +145,10 @@ class _Interpreter:
         quiet = words[0] == "q"
         if quiet:
             words = words[1:]
+        if words[0].startswith("@") and len(words[0]) > 1:
+            self._do_elsewhere(words[0][1:], ["q", *words[1:]])
+            return
+        self.local.quiet = quiet
         op, *operands = words
         method = getattr(self, f"op_{op}", None)
         if method is None:
@@ -142,6 +156,8 @@ class _Interpreter:
         outcome = method(*operands)
         if outcome is not None and not quiet:
             self._print(words, outcome)
+        if op == "ret":
+            raise _Return(int(operands[0]))
 
     def _do_elsewhere(self, name: str, words: list[str]) -> None:
         if name not in self.threads:
@@ -152,7 +168,8 @@ class _Interpreter:
     def _enter_thread(self, prefix: str) -> None:
         self.local.prefix = prefix
         self.local.who = ["main"]
-        self.local.args = []
+        self.local.args = [None]
+        self.local.quiet = False
 
     def _print(self, words: list[str], outcome: str) -> None:
         who = f"{self.local.prefix}{self.local.who[-1]}"
@@ -174,7 +191,7 @@ class _Interpreter:
     def _handle(self, handle: Any) -> str:
         if handle is None:
             return "NULL"
-        if not self.ids:
+        if not self.ids or self.local.quiet:
             return "JOB"
         if id(handle) not in self.seen:
             self.seen[id(handle)] = len(self.seen) + 1
@@ -238,18 +255,20 @@ class _Interpreter:
             data = self.buffers.get(arg, arg.encode())
         length = int(size) if size else len(data or b"")
         ref, ret = self._slot(slot), Ref(_UNSET)
-        depth = len(self.local.who)
-        code = self._start(ref, ctx, ret, self._function(function), data, length)
-        del self.local.who[depth:], self.local.args[depth - 1 :]
+        # The job, when it pauses, leaves its own place in the script behind.
+        who, args, quiet = self.local.who[:], self.local.args[:], self.local.quiet
+        fresh = ref.value is None and self.api.ASYNC_get_current_job() is None
+        context = self._context(ctx) if fresh else self.contexts.get(ctx)
+        code = self._start(ref, context, ret, self._function(function), data, length)
+        self.local.who, self.local.args, self.local.quiet = who, args, quiet
         text = {0: "ERR", 1: "NO_JOBS", 2: "PAUSE", 3: "FINISH"}[code]
         if code == self.api.ASYNC_FINISH:
-            text += f" ret={ret.value}"
-        elif ret.value is not _UNSET:
-            text += f" retset={ret.value}"
-        return f"{text} {slot}={self._handle(ref.value)}"
+            return f"{text} ret={ret.value} {slot}={self._handle(ref.value)}"
+        written = "" if ret.value is _UNSET else f" retset={ret.value}"
+        return f"{text} {slot}={self._handle(ref.value)}{written}"
 
-    def _start(self, ref: Ref, ctx: str, ret: Ref, function: Any, data: Any, size: int) -> int:
-        return self.api.ASYNC_start_job(ref, self._context(ctx), ret, function, data, size)
+    def _start(self, ref: Ref, ctx: Any, ret: Ref, function: Any, data: Any, size: int) -> int:
+        return self.api.ASYNC_start_job(ref, ctx, ret, function, data, size)
 
     def op_pause(self) -> str:
         who, args = self.local.who[:], self.local.args[:]
@@ -265,12 +284,11 @@ class _Interpreter:
         self.api.ASYNC_unblock_pause()
         return "ok"
 
-    def op_ret(self, value: str) -> None:
-        self._print(["ret", value], "")
-        raise _Return(int(value))
+    def op_ret(self, value: str) -> str:
+        return ""  # _do leaves the body
 
-    def op_call(self, name: str) -> None:
-        self._run_body(name, self.local.args[-1] if self.local.args else None)
+    def op_call(self, name: str) -> str:
+        return str(self._run_body(name, self.local.args[-1]))
 
     def op_say(self, *words: str) -> str:
         return ""
@@ -298,8 +316,9 @@ class _Interpreter:
     def op_live(self) -> str:
         return str(self.api.jobs_in_existence() - self.stacks_before)
 
-    def op_ids(self, switch: str) -> None:
+    def op_ids(self, switch: str) -> str:
         self.ids = switch == "on"
+        return ""
 
     # -- arguments -------------------------------------------------------------------------------
 
@@ -422,7 +441,8 @@ class _Interpreter:
             library = self.api.OSSL_LIB_CTX_get0_global_default()
         else:
             library = self.libraries[name]
-        return f"old={self._library_name(self.api.OSSL_LIB_CTX_set0_default(library))}"
+        self.api.OSSL_LIB_CTX_set0_default(library)
+        return "ok"
 
     def op_getlib(self) -> str:
         return self._library_name(self.api.OSSL_LIB_CTX_set0_default(None))
@@ -446,6 +466,9 @@ class _PoolApi(_Interpreter):
         super().__init__()
         self.wait_fds: dict[int, int] = {}
 
+    def _context(self, name: str) -> None:
+        """There are none."""
+
     def op_init(self, max_size: str, init_size: str) -> str:
         return str(pre1_1.ASYNC_init_pool(int(max_size), int(init_size)))
 
@@ -453,7 +476,7 @@ class _PoolApi(_Interpreter):
         pre1_1.ASYNC_free_pool()
         return "ok"
 
-    def _start(self, ref: Ref, ctx: str, ret: Ref, function: Any, data: Any, size: int) -> int:
+    def _start(self, ref: Ref, ctx: Any, ret: Ref, function: Any, data: Any, size: int) -> int:
         return pre1_1.ASYNC_start_job(ref, ret, function, data, size)
 
     def op_wake(self, slot: str) -> str:
