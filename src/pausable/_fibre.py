@@ -88,7 +88,7 @@ class Fibre(_greenlet.greenlet):
                 self.exc = exc
 
     def warm_up(self) -> None:
-        """Make the stack of a new fibre; what it is entered with first, a greenlet never lets go."""
+        """Make the stack of a new fibre, with nothing: a greenlet never lets go of that."""
         self.resumer = current()
         self.switch()
         self.resumer = None

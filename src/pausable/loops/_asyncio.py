@@ -81,9 +81,11 @@ class _Readers:
         if not added and not deleted:
             return
         wanted = {fd for fd in self._ctx.fds() if fd >= 0}
-        for fd in self._watched - wanted:
+        # What was added may be a new file under an old number: the loop has to forget that first.
+        fresh = wanted.intersection(added)
+        for fd in self._watched - (wanted - fresh):
             self._loop.remove_reader(fd)
-        for fd in wanted.intersection(added) | (wanted - self._watched):
+        for fd in wanted - (self._watched - fresh):
             self._loop.add_reader(fd, self._ready)
         self._watched = wanted
 

@@ -130,6 +130,7 @@ class Driver:
     def _watch(self, task: _Task[Any]) -> None:
         added, deleted = task.ctx.changed_fds()
         if added or deleted:
+            self._renew(task.watched.intersection(added))
             self._set_watched(task, {fd for fd in task.ctx.fds() if fd >= 0})
         if must_poll(task.ctx):
             task.due = time.monotonic() + task.delay_s
@@ -137,6 +138,12 @@ class Driver:
         else:
             task.due = None
             task.delay_s = FIRST_DELAY_S
+
+    def _renew(self, fds: set[int]) -> None:
+        """Watch descriptors anew: each may be a new file under an old number."""
+        for fd in fds:
+            self._selector.unregister(fd)
+            self._selector.register(fd, selectors.EVENT_READ)
 
     def _forget(self, task: _Task[Any]) -> None:
         self._tasks.discard(task)
