@@ -11,10 +11,11 @@ Rules:
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import sys
 import weakref
 from _thread import get_ident
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final, NamedTuple, TypeVar
@@ -102,7 +103,8 @@ class JobPool:
         self._fibres: list[JobFibre] = []
         self._set_aside: list[list[JobFibre]] = []
         self._lost: list[JobFibre] = []
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: list[tuple[int, Callable[[], object]]] = []  # by turn
+        self._turns = itertools.count()
         self._closed = False
         _pools[weakref.ref(self, _forget)] = None
         when_thread_ends(unwind_thread)
@@ -244,31 +246,40 @@ class JobPool:
 
     # -- waiting for a free one ------------------------------------------------------------------
 
-    def when_free(self, callback: Callable[[], object]) -> None:
+    def when_free(self, callback: Callable[[], object], turn: int | None = None) -> int:
         """Call `callback` once when a job may be started; first come, first served.
 
         Called at the end of a job, or at once if there is room now; by any thread when a job was
-        lost. Somebody else's start may come in between: be ready to wait again.
+        lost. Somebody else's start may come in between: then wait again, with the same `turn`.
+
+        Returns: whose turn it is, for that.
         """
         self._reap()
-        if not self._waiting and self._has_room():
+        if turn is None:
+            turn = next(self._turns)
+        if self._has_room() and (not self._waiting or turn < self._waiting[0][0]):
             callback()
-            return
-        self._waiting.append(callback)
+            return turn
+        bisect.insort(self._waiting, (turn, callback))
         if type(self.idle) is not _Announcing:
             self.idle = _Announcing(self, self.idle)
+        return turn
 
-    def stop_waiting(self, callback: Callable[[], object]) -> None:
-        """Take back `when_free(callback)`, if it was not called yet."""
-        if callback in self._waiting:
-            self._waiting.remove(callback)
+    def stop_waiting(self, turn: int) -> None:
+        """Take back `when_free`. If the callback was called, it is the next one's turn now."""
+        before = len(self._waiting)
+        self._waiting = [waiting for waiting in self._waiting if waiting[0] != turn]
+        if len(self._waiting) == before and self._has_room():
+            self._announce()
 
     def _has_room(self) -> bool:
-        return bool(self.idle) or self.max_size is None or len(self._fibres) < self.max_size
+        if self.idle or self._set_aside or self._lost:
+            return True
+        return self.max_size is None or len(self._fibres) < self.max_size
 
     def _announce(self) -> None:
         if self._waiting:
-            self._waiting.popleft()()
+            self._waiting.pop(0)[1]()
         elif type(self.idle) is _Announcing:
             self.idle = list(self.idle)
 
@@ -285,7 +296,7 @@ class JobPool:
         self._set_aside.append(self.idle)
         self.idle = _Parked(self)  # the next start comes by grow()
         if self._waiting:
-            self._waiting.popleft()()
+            self._waiting.pop(0)[1]()
         _report.lost(fibre.stack())
 
     def _reap(self) -> None:

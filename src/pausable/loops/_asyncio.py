@@ -111,14 +111,16 @@ async def _start(
 ) -> Job[T]:
     """Start the job when the thread's pool has room, first come, first served."""
     pool = thread_pool()
+    turn: int | None = None
     while True:
         if pool.max_size is not None:
             room = _Wakeup()
-            pool.when_free(room)
+            turn = pool.when_free(room, turn)
             try:
                 await room.wait(None)
-            finally:
-                pool.stop_waiting(room)
+            except BaseException:  # cancelled
+                pool.stop_waiting(turn)
+                raise
         shared = current_context()
         if shared is None:  # no task: the thread has no context of its own yet
             copy_context()
