@@ -89,3 +89,20 @@ def in_child(fn: Callable[[], object]) -> str:
         told = pipe.read()
     os.waitpid(pid, 0)
     return told
+
+
+def one_pipe_after_another(count: int) -> set[int]:
+    """Be an engine with a descriptor for each operation; return the numbers that those had."""
+    numbers = set()
+    ctx = pausable.current_job().wait_ctx
+    for _ in range(count):
+        reader, writer = os.pipe()
+        numbers.add(reader)
+        ctx.set_wait_fd("pipe", reader)
+        threading.Timer(0.001, os.write, (writer, b"x")).start()
+        while not readable(reader):
+            pausable.pause()
+        ctx.clear_fd("pipe")
+        os.close(reader)
+        os.close(writer)
+    return numbers

@@ -162,7 +162,7 @@ def test_close_gives_up_when_cleanup_takes_too_long_and_the_job_stays():
                 pausable.pause()
 
     job = pausable.start(body)
-    with pytest.raises(TimeoutError, match="still cleaning up(.|\n)*in body"):
+    with pytest.raises(TimeoutError, match=r"still cleaning up(.|\n)*in body"):
         job.close(timeout_s=0.02)
     with pytest.raises(TimeoutError):
         job.close(timeout_s=0)

@@ -238,5 +238,5 @@ def test_a_lost_job_publishes_nothing_to_whoever_unwinds_it():
 
     with pytest.warns(ResourceWarning):
         pausable.start(body)
-        pausable.start(int)
+    pausable.start(int)
     assert var.get() == "outside"

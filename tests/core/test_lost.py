@@ -309,8 +309,10 @@ def test_a_job_whose_thread_ended_without_us_is_refused_and_named():
         job.resume()
     assert job.paused
     job._fibre.pool._fibres.clear()  # nobody can ever run it: keep the exit of the tests quiet
+    cycle = [job, kept]
+    cycle.append(cycle)
+    del job, kept, body, cycle
     with pytest.warns(ResourceWarning):
-        del job, kept[:], body
         gc.collect()
 
 
@@ -402,7 +404,7 @@ def test_nothing_is_printed_at_an_exit_with_nothing_left():
 
 
 def test_exit_from_inside_a_job_unwinds_it():
-    out, err = python(
+    out, _err = python(
         EXIT
         + """
 def body():

@@ -170,7 +170,7 @@ def test_close_refuses_while_jobs_are_under_way_and_names_them():
     pool = pausable.JobPool()
     jobs = [pool.start(pauses, 1) for _ in range(12)]
     jobs[3].name = "the third"
-    with pytest.raises(pausable.JobsOutstanding, match="12 jobs.*and 2 more") as info:
+    with pytest.raises(pausable.JobsOutstanding, match=r"12 jobs.*and 2 more") as info:
         pool.close()
     assert set(info.value.jobs) == set(jobs)
     assert finish(jobs[3]) is None
@@ -305,9 +305,8 @@ def test_when_free_calls_back_at_once_or_at_an_end_first_come_first_served():
         pool.when_free(lambda: log.append("at once"))
         job = pool.start(pauses, 1)
         first, second, third = (lambda n=n: log.append(n) for n in (1, 2, 3))
-        for callback in (first, second, third):
-            pool.when_free(callback)
-        pool.stop_waiting(second)
+        turns = [pool.when_free(callback) for callback in (first, second, third)]
+        pool.stop_waiting(turns[1])
         assert log == ["at once"]
         job.resume()
         assert log == ["at once", 1]

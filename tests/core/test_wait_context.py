@@ -171,11 +171,11 @@ def test_inside_the_job_right_after_a_pause_nothing_has_changed():
     assert ctx.fds() == [6, 5]
 
 
-def test_a_cancelled_jobs_resume_begins_a_window_too():
+def test_a_job_that_is_unwound_begins_no_window():
     ctx = pausable.WaitContext()
     ctx.set_wait_fd("a", 5)
     pausable.thread_pool().start_in(ctx, pausable.pause).close()
-    assert ctx.changed_fds() == ([], [])
+    assert ctx.changed_fds() == ([5], [])
 
 
 def test_changes_of_the_last_stretch_are_seen_again_by_the_next_job():

@@ -90,7 +90,7 @@ def test_a_late_completion_of_a_cancelled_wait_touches_nothing(future):
 
 
 def test_a_timeout_in_a_job_raises_and_the_future_goes_on(future):
-    with pytest.raises(TimeoutError, match="0.01 s"):
+    with pytest.raises(TimeoutError, match=r"0\.01 s"):
         with_driver(pausable.wait_for, future, 0.01)
     assert not future.cancelled()
     assert future.set_running_or_notify_cancel()

@@ -1,0 +1,323 @@
+"""Many jobs in flight in one thread of a plain script."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import os
+import threading
+
+import pytest
+
+import pausable
+from core._support import one_pipe_after_another, pauses
+
+
+def test_results_come_in_the_order_of_the_arguments():
+    def body(n):
+        pauses(9 - n)
+        return n
+
+    assert list(pausable.map(body, range(10))) == list(range(10))
+
+
+def test_arguments_are_taken_as_the_builtin_takes_them():
+    calls = pausable.map(lambda *args: args, [1, 2, 3], "ab", itertools.count())
+    assert list(calls) == [(1, "a", 0), (2, "b", 1)]
+
+
+def test_at_most_so_many_jobs_are_in_flight():
+    now, most = [0], []
+
+    def body(n):
+        now[0] += 1
+        most.append(now[0])
+        pauses(n % 5)
+        now[0] -= 1
+        return n
+
+    assert list(pausable.map(body, range(100), jobs=7)) == list(range(100))
+    assert max(most) == 7
+
+
+def test_with_one_job_everything_happens_one_after_another():
+    log = []
+
+    def body(n):
+        log.append((n, "begin"))
+        pausable.pause()
+        log.append((n, "end"))
+
+    list(pausable.map(body, range(3), jobs=1))
+    assert log == [(n, word) for n in range(3) for word in ("begin", "end")]
+
+
+def test_nothing_happens_before_the_first_next():
+    log = []
+    results = pausable.map(log.append, iter([1, 2]))
+    assert log == []
+    next(results)
+    assert log
+    results.close()
+
+
+def test_infinite_arguments_are_taken_only_as_jobs_are_started():
+    taken = []
+
+    def arguments():
+        for n in itertools.count():
+            taken.append(n)
+            yield n
+
+    with pausable.map(lambda n: pauses(1, n), arguments(), jobs=3) as results:
+        assert [next(results) for _ in range(10)] == list(range(10))
+        assert len(taken) <= 10 + 4 * 3 + 3
+
+
+def test_a_slow_first_call_does_not_let_results_pile_up_for_ever():
+    taken = []
+    go_on = []
+
+    def body(n):
+        taken.append(n)
+        if n == 0:
+            while len(taken) < 8:
+                pausable.pause()
+            pauses(50)
+        return n
+
+    results = pausable.map(body, itertools.count(), jobs=2)
+    assert next(results) == 0
+    assert len(taken) <= 9
+    results.close()
+    assert go_on == []
+
+
+def test_an_exception_comes_in_its_place_ends_the_iteration_and_unwinds_the_rest():
+    log = []
+
+    def body(n):
+        try:
+            if n == 2:
+                raise OSError("the third")
+            pauses(n and 1000)
+            return n
+        finally:
+            log.append(n)
+
+    results = pausable.map(body, [0, 2, 9, 9])
+    assert next(results) == 0
+    with pytest.raises(OSError, match="the third"):
+        next(results)
+    assert sorted(log) == [0, 2, 9, 9]
+    assert list(results) == []
+
+
+def test_an_exception_of_the_arguments_ends_the_iteration_and_unwinds_the_jobs():
+    log = []
+
+    def body(n):
+        try:
+            pauses(1000)
+        finally:
+            log.append(n)
+
+    def arguments():
+        yield 1
+        raise OSError("arguments")
+
+    with pytest.raises(OSError, match="arguments"):
+        next(pausable.map(body, arguments()))
+    assert log == [1]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_unwinds_every_job(kind):
+    log = []
+
+    def body(n):
+        try:
+            pauses(3)
+            if n == 5:
+                raise kind
+            pauses(1000)
+        finally:
+            log.append(n)
+
+    with pytest.raises(kind):
+        list(pausable.map(body, range(10)))
+    assert sorted(log) == list(range(10))
+    assert pausable.thread_pool().stats().paused == 0
+
+
+def test_stop_iteration_does_not_end_the_results_in_silence():
+    def body(n):
+        if n == 1:
+            raise StopIteration
+        return n
+
+    results = pausable.map(body, range(3))
+    assert next(results) == 0
+    with pytest.raises(pausable.JobStateError, match="StopIteration") as info:
+        next(results)
+    assert isinstance(info.value.__cause__, StopIteration)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "kind"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)]
+)
+def test_bad_numbers_of_jobs_are_refused_at_once(jobs, kind):
+    with pytest.raises(kind, match="jobs has to be"):
+        pausable.map(int, [1], jobs=jobs)
+
+
+def test_other_bad_arguments_are_refused_at_once():
+    with pytest.raises(TypeError, match="fn has to be callable"):
+        pausable.map(3, [1])
+    with pytest.raises(TypeError, match="at least one iterable"):
+        pausable.map(int)
+    with pytest.raises(TypeError):
+        pausable.map(int, 3)
+
+
+def test_close_and_with_unwind_what_is_in_flight():
+    log = []
+
+    def body(n):
+        try:
+            pauses(n * 1000)
+            return n
+        finally:
+            log.append(n)
+
+    with pausable.map(body, range(4)) as results:
+        assert next(results) == 0
+        assert log == [0]
+    assert sorted(log) == [0, 1, 2, 3]
+    results.close()
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+def test_a_full_pool_holds_back_and_goes_on():
+    pausable.init_thread(max_size=3)
+    assert list(pausable.map(lambda n: pauses(2, n), range(20), jobs=10)) == list(range(20))
+
+
+def test_a_pool_full_of_others_jobs_is_refused():
+    pausable.init_thread(max_size=1)
+    other = pausable.start(pauses, 1)
+    with pytest.raises(pausable.NoJobsAvailable):
+        next(pausable.map(int, [1]))
+    other.resume()
+    assert list(pausable.map(int, [1])) == [1]
+
+
+def wait_in_a_pipe(n):
+    """An engine with a descriptor for each operation."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    ctx = pausable.current_job().wait_ctx
+    ctx.set_wait_fd("pipe", reader)
+    threading.Thread(target=os.write, args=(writer, b"%d" % n)).start()
+    while True:
+        try:
+            data = os.read(reader, 9)
+            break
+        except BlockingIOError:
+            pausable.pause()
+    ctx.clear_fd("pipe")
+    os.close(reader)
+    os.close(writer)
+    return int(data)
+
+
+def wait_for_the_callback(n):
+    ctx = pausable.current_job().wait_ctx
+    ctx.status = pausable.Status.OK
+    done = []
+    threading.Thread(target=lambda: (done.append(n), ctx.callback())).start()
+    while not done:
+        pausable.pause()
+    return done[0]
+
+
+def wait_by_polling(n):
+    return pauses(n % 4, n)
+
+
+def test_engines_of_every_kind_mix():
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+
+        def wait_for_a_future(n):
+            return pausable.wait_for(executor.submit(int, n))
+
+        kinds = [wait_in_a_pipe, wait_for_the_callback, wait_by_polling, wait_for_a_future]
+        results = pausable.map(lambda n: kinds[n % 4](n), range(200), jobs=40)
+        assert list(results) == list(range(200))
+
+
+def test_a_descriptor_that_was_closed_and_made_again_is_watched_again():
+    [numbers] = pausable.map(one_pipe_after_another, [5])
+    assert len(numbers) == 1
+
+
+def test_one_descriptor_wakes_every_job_that_waits_for_it():
+    reader, writer = os.pipe()
+    paused = []
+
+    def body(n):
+        pausable.current_job().wait_ctx.set_wait_fd("shared", reader)
+        paused.append(n)
+        if len(paused) == 10:
+            os.write(writer, b"x")
+        pausable.pause()
+        return n
+
+    assert list(pausable.map(body, range(10))) == list(range(10))
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_thousand_jobs_in_flight():
+    assert sum(pausable.map(lambda n: pauses(2, n), range(1000), jobs=1000)) == 499500
+
+
+def test_a_map_inside_a_job_of_a_map():
+    def row(n):
+        pausable.pause()
+        return list(pausable.map(lambda m: pauses(1, n * m), range(3)))
+
+    assert list(pausable.map(row, range(3))) == [[0, 0, 0], [0, 1, 2], [0, 2, 4]]
+
+
+def test_a_wake_before_the_pause_is_not_lost():
+    def body(_):
+        with pausable.current_job().wait_ctx.waker() as waker:
+            waker.wake()
+            pausable.pause()
+            return waker.is_set()
+
+    assert list(pausable.map(body, [0])) == [True]
+
+
+def test_a_job_cancelled_by_another_thread_is_resumed_at_once():
+    jobs = []
+
+    def body(_):
+        jobs.append(pausable.current_job())
+        with pausable.current_job().wait_ctx.waker():
+            threading.Thread(target=jobs[0].cancel).start()
+            pausable.pause()  # nobody fires it
+
+    with pytest.raises(pausable.JobCancelled):
+        next(pausable.map(body, [0]))
+    assert jobs[0].cancelled()
+
+
+def test_no_descriptor_is_left_open():
+    before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
+    list(pausable.map(wait_by_polling, range(20)))
+    pausable.map(int, [1]).close()
+    after = os.listdir("/proc/self/fd") if before else []
+    assert len(after) == len(before)

@@ -1,0 +1,583 @@
+"""Jobs in asyncio tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import sys
+import threading
+
+import pytest
+
+import pausable
+from core._support import in_thread, one_pipe_after_another, pauses
+
+needs_timeout = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is of 3.11")
+
+
+def loops():
+    yield pytest.param(asyncio.new_event_loop, id="asyncio")
+    try:
+        import uvloop
+    except ImportError:
+        return
+    yield pytest.param(uvloop.new_event_loop, id="uvloop")
+
+
+@pytest.fixture(params=loops())
+def run_loop(request):
+    """Run a coroutine in a new loop of each kind there is."""
+
+    def run(coroutine):
+        loop = request.param()
+        try:
+            return loop.run_until_complete(asyncio.wait_for(coroutine, 30))
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    return run
+
+
+def test_run_returns_what_the_call_returns(run_loop):
+    async def main():
+        return await pausable.run(lambda a, b: (a, b), 1, b=2)
+
+    assert run_loop(main()) == (1, 2)
+
+
+def test_run_raises_what_the_call_raises(run_loop):
+    def body():
+        pausable.pause()
+        raise OSError("x")
+
+    async def main():
+        await pausable.run(body)
+
+    with pytest.raises(OSError, match="x"):
+        run_loop(main())
+
+
+def test_run_refuses_at_the_call_what_cannot_be_called():
+    with pytest.raises(TypeError, match="fn has to be callable"):
+        pausable.run(3)
+
+
+def test_run_outside_a_loop_says_so_when_it_is_driven():
+    coroutine = pausable.run(int)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        coroutine.send(None)
+
+
+def test_five_hundred_jobs_pause_at_once_in_one_thread(run_loop):
+    together = []
+
+    def body(n):
+        for _ in range(3):
+            pausable.pause()
+            together.append(pausable.thread_pool().stats().paused)
+        return n
+
+    async def main():
+        return await asyncio.gather(*[pausable.run(body, n) for n in range(500)])
+
+    assert run_loop(main()) == list(range(500))
+    assert max(together) >= 498
+
+
+def test_other_tasks_go_on_while_a_job_is_paused(run_loop):
+    log = []
+
+    def body():
+        while len(log) < 3:
+            pausable.pause()
+        return list(log)
+
+    async def other():
+        for n in range(3):
+            log.append(n)
+            await asyncio.sleep(0)
+
+    async def main():
+        return (await asyncio.gather(pausable.run(body), other()))[0]
+
+    assert run_loop(main()) == [0, 1, 2]
+
+
+def test_the_job_is_in_the_task_that_awaits_it(run_loop):
+    def body():
+        seen = [asyncio.current_task()]
+        pausable.pause()
+        return [*seen, asyncio.current_task(), asyncio.get_running_loop()]
+
+    async def main():
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert await pausable.run(body) == [task, task, loop]
+
+    run_loop(main())
+
+
+def test_executor_futures_are_waited_for_without_blocking_the_loop(run_loop):
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+
+        def body(n):
+            return pausable.wait_for(executor.submit(pow, n, 2))
+
+        async def main():
+            return await asyncio.gather(*[pausable.run(body, n) for n in range(100)])
+
+        assert run_loop(main()) == [n * n for n in range(100)]
+
+
+def test_asyncio_futures_and_tasks_are_waited_for(run_loop):
+    async def value():
+        await asyncio.sleep(0)
+        return 5
+
+    def body():
+        return pausable.wait_for(asyncio.ensure_future(value()))
+
+    async def main():
+        return await pausable.run(body)
+
+    assert run_loop(main()) == 5
+
+
+def test_a_wake_before_the_pause_is_not_lost(run_loop):
+    def body():
+        with pausable.current_job().wait_ctx.waker() as waker:
+            in_thread(waker.wake)
+            pausable.pause()
+            return waker.is_set()
+
+    async def main():
+        return await pausable.run(body)
+
+    assert run_loop(main()) is True
+
+
+def test_an_engine_that_sets_a_descriptor_is_served(run_loop):
+    def body(n):
+        reader, writer = os.pipe()
+        ctx = pausable.current_job().wait_ctx
+        ctx.set_wait_fd("pipe", reader)
+        writer_thread = threading.Thread(target=os.write, args=(writer, b"%d" % n))
+        writer_thread.start()
+        os.set_blocking(reader, False)
+        while True:
+            try:
+                data = os.read(reader, 9)
+                break
+            except BlockingIOError:
+                pausable.pause()
+        writer_thread.join()
+        ctx.clear_fd("pipe")
+        os.close(reader)
+        os.close(writer)
+        return int(data)
+
+    async def main():
+        return await asyncio.gather(*[pausable.run(body, n) for n in range(30)])
+
+    assert run_loop(main()) == list(range(30))
+
+
+def test_a_descriptor_that_was_closed_and_made_again_is_watched_again(run_loop):
+    async def main():
+        return await asyncio.wait_for(pausable.run(one_pipe_after_another, 5), 10)
+
+    assert len(run_loop(main())) == 1
+
+
+def test_an_engine_that_calls_back_is_served(run_loop):
+    def body():
+        ctx = pausable.current_job().wait_ctx
+        ctx.status = pausable.Status.OK
+        done = []
+        threading.Thread(target=lambda: (done.append(1), ctx.callback())).start()
+        while not done:
+            pausable.pause()
+        return ctx.fds()
+
+    async def main():
+        return await pausable.run(body)
+
+    assert run_loop(main()) == []
+
+
+@pytest.mark.parametrize("status", [pausable.Status.EAGAIN, pausable.Status.ERR])
+def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_loop, status):
+    def body():
+        reader, writer = os.pipe()
+        ctx = pausable.current_job().wait_ctx
+        ctx.set_wait_fd("never", reader)
+        ctx.status = status
+        pauses(3)
+        os.close(reader)
+        os.close(writer)
+        return "asked"
+
+    async def main():
+        return await pausable.run(body)
+
+    assert run_loop(main()) == "asked"
+
+
+def test_cancelling_the_task_unwinds_the_job_and_the_cancellation_goes_on(run_loop):
+    log = []
+
+    def body():
+        try:
+            while True:
+                pausable.pause()
+        finally:
+            log.append("unwinding")
+            pauses(3)
+            log.append("unwound")
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(body))
+        while not pausable.thread_pool().stats().paused:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        log.append("cancelled")
+
+    run_loop(main())
+    assert log == ["unwinding", "unwound", "cancelled"]
+
+
+def test_cancelling_twice_while_the_job_unwinds_does_not_cut_it_short(run_loop):
+    log = []
+
+    def body():
+        try:
+            pauses(1000)
+        finally:
+            pauses(5)
+            log.append("unwound")
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(body))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_loop(main())
+    assert log == ["unwound"]
+
+
+def test_a_job_that_ends_in_spite_of_the_cancellation_gives_its_value(run_loop):
+    def body():
+        try:
+            pauses(1000)
+        except pausable.JobCancelled:
+            return "in spite"
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(body))
+        await asyncio.sleep(0)
+        task.cancel()
+        return await task
+
+    assert run_loop(main()) == "in spite"
+
+
+def test_what_cleanup_raises_goes_before_the_cancellation(run_loop):
+    def body():
+        try:
+            pauses(1000)
+        finally:
+            raise OSError("cleanup")
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(body))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(OSError, match="cleanup"):
+            await task
+
+    run_loop(main())
+
+
+def test_a_task_cancelled_before_it_began_starts_nothing(run_loop):
+    log = []
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(log.append, 1))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_loop(main())
+    assert log == []
+
+
+def test_cancelling_a_wait_cancels_the_future(run_loop):
+    future = concurrent.futures.Future()
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(pausable.wait_for, future))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_loop(main())
+    assert future.cancelled()
+
+
+def test_a_cancelled_asyncio_future_cancels_nobody_else(run_loop):
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+
+        def body():
+            with pytest.raises(asyncio.CancelledError):
+                pausable.wait_for(future)
+            return "went on"
+
+        asyncio.get_running_loop().call_soon(future.cancel)
+        return await pausable.run(body)
+
+    assert run_loop(main()) == "went on"
+
+
+@needs_timeout
+def test_a_timeout_around_run_unwinds_the_job():
+    log = []
+
+    def body():
+        try:
+            while True:
+                pausable.pause()
+        finally:
+            log.append("unwound")
+
+    async def main():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await pausable.run(body)
+        assert asyncio.current_task().cancelling() == 0
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert log == ["unwound"]
+
+
+@needs_timeout
+def test_a_timeout_entered_inside_a_job_cancels_that_job_only():
+    async def entered():
+        return await asyncio.timeout(0.01).__aenter__()
+
+    def body():
+        entering = entered()
+        with pytest.raises(StopIteration):
+            entering.send(None)
+        while True:
+            pausable.pause()
+
+    async def main():
+        bystander = asyncio.ensure_future(asyncio.sleep(0.05, "bystander"))
+        task = asyncio.ensure_future(pausable.run(body))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return await bystander
+
+    assert asyncio.run(main()) == "bystander"
+
+
+def test_a_pool_limit_holds_and_is_served_first_come_first_served(run_loop):
+    order, most = [], []
+
+    def body(n):
+        order.append(n)
+        most.append(pausable.thread_pool().stats().size)
+        pauses(2)
+        return n
+
+    async def main():
+        pausable.init_thread(max_size=3)
+        return await asyncio.gather(*[pausable.run(body, n) for n in range(30)])
+
+    assert run_loop(main()) == list(range(30))
+    assert order == list(range(30))
+    assert max(most) == 3
+
+
+def test_a_job_started_by_hand_in_between_takes_no_waiters_place(run_loop):
+    order = []
+
+    async def main():
+        pool = pausable.init_thread(max_size=1)
+        holder = pool.start(pauses, 1)
+        waiting = [asyncio.ensure_future(pausable.run(order.append, n)) for n in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        holder.resume()
+        intruder = pool.start(pauses, 1)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        intruder.resume()
+        await asyncio.gather(*waiting)
+
+    run_loop(main())
+    assert order == [0, 1, 2]
+
+
+def test_a_waiter_that_is_cancelled_passes_its_turn_on(run_loop):
+    log = []
+
+    async def main():
+        pool = pausable.init_thread(max_size=1)
+        holder = pool.start(pauses, 1)
+        waiting = [asyncio.ensure_future(pausable.run(log.append, n)) for n in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting[1].cancel()  # not its turn yet
+        holder.resume()  # the turn is the first one's now
+        waiting[0].cancel()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        return [type(outcome) for outcome in done]
+
+    cancelled = asyncio.CancelledError
+    assert run_loop(main()) == [cancelled, cancelled, type(None)]
+    assert log == [2]
+
+
+def test_a_lost_job_makes_room_for_a_waiting_task(run_loop):
+    async def main():
+        pool = pausable.init_thread(max_size=1)
+        jobs = [pool.start(pauses, 1)]
+        task = asyncio.ensure_future(pausable.run(pauses, 1, "served"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.warns(ResourceWarning):
+            jobs.clear()
+        return await task
+
+    assert run_loop(main()) == "served"
+
+
+def test_a_worker_that_completes_after_the_loop_was_closed_disturbs_nobody(run_loop):
+    future = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+    wakers = []
+
+    def body():
+        wakers.append(pausable.current_job().wait_ctx.waker())
+        pausable.wait_for(future)
+
+    async def main():
+        task = asyncio.ensure_future(pausable.run(body))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_loop(main())
+    in_thread(lambda: future.set_result(1))
+    in_thread(wakers[0].wake)
+
+
+def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
+    loop = asyncio.new_event_loop()
+    wakers, log = [], []
+
+    def body():
+        try:
+            with pausable.current_job().wait_ctx.waker() as waker:
+                wakers.append(waker)
+                pausable.pause()
+        finally:
+            log.append("unwound")
+
+    coroutine = pausable.run(body)
+
+    async def main():
+        loop.call_soon(loop.stop)
+        await coroutine
+
+    task = loop.create_task(main())
+    loop.run_forever()
+    loop.close()
+    in_thread(wakers[0].wake)
+    assert log == []
+    task._log_destroy_pending = False
+    del task
+    coroutine.close()
+    gc.collect()
+    assert log == ["unwound"]
+
+
+def test_keyboard_interrupt_in_a_job_goes_through_run():
+    def body():
+        pausable.pause()
+        raise KeyboardInterrupt
+
+    async def main():
+        await pausable.run(body)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+
+
+def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence():
+    def body():
+        raise StopIteration(3)
+
+    async def main():
+        return await pausable.run(body)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(main())
+
+
+def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_loop):
+    def body():
+        pausable.current_job().cancel("by itself")
+        pausable.pause()
+
+    async def main():
+        with pytest.raises(pausable.JobCancelled, match="by itself"):
+            await pausable.run(body)
+        await asyncio.sleep(0)
+
+    run_loop(main())
+
+
+def test_nothing_of_the_loop_is_watched_afterwards():
+    reader, writer = os.pipe()
+
+    def body():
+        pausable.current_job().wait_ctx.set_wait_fd("pipe", reader)
+        pausable.pause()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.call_soon(os.write, writer, b"x")
+        await pausable.run(body)
+        assert loop.remove_reader(reader) is False
+
+    asyncio.run(main())
+    os.close(reader)
+    os.close(writer)
+
+
+def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
+    def outer():
+        inner = pausable.start(pauses, 3, "inner")
+        while not inner.resume():
+            pausable.pause()
+        return inner.result()
+
+    async def main():
+        return await asyncio.gather(*[pausable.run(outer) for _ in range(5)])
+
+    assert run_loop(main()) == ["inner"] * 5
