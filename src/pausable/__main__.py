@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
 #: What the extra `cli` installs.
 _EXTRA = ("click", "cryptography", "rich")
 
+#: Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         from pausable.cli._main import run  # noqa: PLC0415  # click may be missing
 
@@ -26,6 +33,12 @@ def main() -> None:
         )
         code = 2
     sys.exit(code)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    # SystemExit: click answers KeyboardInterrupt with an empty line, an import with a traceback.
+    print("pausable: interrupted", file=sys.stderr)
+    sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -89,16 +89,18 @@ def pausable_cli(capfd, monkeypatch, tmp_path):
 def spawn(tmp_path):
     """Start `pausable ARGS` as a process, in an empty directory."""
     started = []
+    pipes = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
 
     def start(*args, **kwargs):
         process = subprocess.Popen(
             [sys.executable, "-m", "pausable", *map(str, args)],
             cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-            **kwargs,
+            **(pipes | kwargs),
         )
         started.append(process)
         return process
@@ -106,7 +108,8 @@ def spawn(tmp_path):
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        with process:  # waits, and closes the pipes
+            pass
 
 
 @pytest.fixture

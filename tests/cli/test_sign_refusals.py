@@ -310,6 +310,14 @@ def test_report_that_fails_unwinds_every_job(files, leftovers):
     assert leftovers() == []
 
 
+def test_output_that_cannot_be_written_is_said_on_one_line(spawn, keys, text, leftovers):
+    with Path("/dev/full").open("w") as full:
+        process = spawn("sign", "--key", keys["rsa"], text, stdout=full)
+    _, err = process.communicate()
+    assert err == "pausable: the output cannot be written: No space left on device\n"
+    assert (process.returncode, leftovers()) == (1, [])
+
+
 #: Limits the size of files it may write, which fails as a full disk does, and runs its arguments.
 FULL_DISK = (
     "import resource, signal, sys; from pausable.cli._main import run;"

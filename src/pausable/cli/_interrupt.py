@@ -17,7 +17,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def ctrl_c_calls(stop: Callable[[], object]) -> Iterator[None]:
-    """Call `stop` at the first Ctrl-C; later ones do nothing, for the unwinding is under way.
+    """Call `stop` at the first Ctrl-C; later ones do nothing, for the process is about to end.
 
     In a thread other than the main one, and where SIGINT is ignored (nohup), nothing changes.
     """
@@ -34,4 +34,5 @@ def ctrl_c_calls(stop: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if signal.getsignal(signal.SIGINT) is handle:
+            signal.signal(signal.SIGINT, before)

@@ -43,6 +43,9 @@ def run(args: Sequence[str]) -> int:
     except click.ClickException as exc:
         say(f"pausable: {_on_one_line(exc)}", err=True)
         return exc.exit_code
+    except OSError as exc:  # of files it has been said before; this one is stdout's
+        say(f"pausable: the output cannot be written: {exc.strerror or exc}", err=True)
+        return 1
     except click.Abort:
         say("pausable: interrupted", err=True)
         return INTERRUPTED
