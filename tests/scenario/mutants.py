@@ -143,7 +143,7 @@ MUTANTS = [
     ),
     Mutant(
         "the block counter is the thread's: it outlives its job",
-        _JOBS,
+        "openssl/_call.py",
         "            self._state.blocked = fibre.blocks\n",
         "            pass\n",
     ),
@@ -170,7 +170,7 @@ MUTANTS = [
         _JOBS,
         "        state.free_pool()\n        state.blocked = 0\n",
         "        limit = state.pool.max_size if state.pool else 0\n        state.free_pool()\n"
-        "        state.pool = _Pool(limit)\n        state.blocked = 0\n",
+        "        state.pool = Pool(limit)\n        state.blocked = 0\n",
     ),
     Mutant(
         "idle jobs are reused last in, first out",
@@ -181,9 +181,9 @@ MUTANTS = [
     Mutant(
         "a second init replaces the pool",
         _JOBS,
-        "        state.pool = pool = _Pool(max_size)\n",
+        "        state.pool = pool = Pool(max_size)\n",
         "        if state.pool is not None:\n            return 1\n"
-        "        state.pool = pool = _Pool(max_size)\n",
+        "        state.pool = pool = Pool(max_size)\n",
     ),
     Mutant(
         "adopted jobs are not counted",
@@ -210,7 +210,7 @@ MUTANTS = [
         "NO_JOBS raises no error",
         _JOBS,
         "            return ASYNC_NO_JOBS\n",
-        "            self._refuse('ASYNC_start_job', '')\n            return ASYNC_NO_JOBS\n",
+        "            self._errors.refuse('ASYNC_start_job', '')\n            return ASYNC_NO_JOBS\n",
     ),
     Mutant(
         "ret is written on FINISH only",
@@ -220,9 +220,9 @@ MUTANTS = [
     ),
     Mutant(
         "arguments are copied",
-        _JOBS,
-        "        return bytearray(data[:size])\n",
-        "        return args if isinstance(args, bytearray) else bytearray(data[:size])\n",
+        "openssl/_call.py",
+        "    return bytearray(data[:size])\n",
+        "    return args if isinstance(args, bytearray) else bytearray(data[:size])\n",
     ),
     Mutant(
         "a nested start from a resumed job raises no error",

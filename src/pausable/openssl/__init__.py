@@ -13,16 +13,15 @@ memory, ASYNC_ERR (or 0) is returned, the reason is on the error queue, and noth
 `pausable.openssl.v1_1` is the API of 1.1.0 and 1.1.1, `pausable.openssl.pre1_1` that of 2015.
 """
 
+from pausable.openssl._call import Dialect
 from pausable.openssl._err import ERR_LIB_ASYNC, ErrorQueue
+from pausable.openssl._handles import ASYNC_JOB, jobs_in_existence
 from pausable.openssl._jobs import (
     ASYNC_ERR,
     ASYNC_FINISH,
-    ASYNC_JOB,
     ASYNC_NO_JOBS,
     ASYNC_PAUSE,
-    Dialect,
     JobFunctions,
-    jobs_in_existence,
 )
 from pausable.openssl._lib_ctx import (
     OSSL_LIB_CTX,

@@ -97,8 +97,20 @@ class ErrorQueue:
     def put(self, reason: Reason, function: str, detail: str = "") -> None:
         """Add an error."""
         frame = sys._getframe(1)
+        while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+            frame = frame.f_back
         file = frame.f_code.co_filename.rpartition("/")[2]
         _threads.queue().append(Entry(reason, function, file, frame.f_lineno, detail))
+
+    def refuse(self, function: str, what_now: str) -> int:
+        """Add *internal error* for what OpenSSL leaves undefined; return 0 (ASYNC_ERR)."""
+        self.put(INTERNAL_ERROR, function, what_now)
+        return 0
+
+    def null(self, function: str, parameter: str) -> int:
+        """Add *passed a null parameter*; return 0 (ASYNC_ERR)."""
+        self.put(PASSED_NULL_PARAMETER, function, f"{parameter} is NULL")
+        return 0
 
     def ERR_get_error(self) -> int:
         """Return the earliest error's code and remove it; 0 if there is none.

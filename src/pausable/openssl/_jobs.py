@@ -8,37 +8,34 @@ Rules:
   replaces the pool and strangers are adopted uncounted; the block counter belongs to the thread
   and outlives the job that raised it; the wait context of the first call stays in force.
 * What OpenSSL leaves undefined (it has no checks, and corrupts memory) is refused: ASYNC_ERR, an
-  error on the queue whose detail says what to do, and nothing lost. `_refuse` is where.
+  error on the queue whose detail says what to do, and nothing lost. `ErrorQueue.refuse` is where.
 * Jobs that were started and not finished are held by their thread, so that none is collected
   silently; when the thread ends they are unwound, as every job of pausable.
 """
 
 from __future__ import annotations
 
-import itertools
-import operator
 from _thread import get_ident
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pausable._job import Job, JobFibre, current_fibre, launch, pause
-from pausable._pool import JobPool
-from pausable._thread_local import interpreters_local, when_thread_ends
+from pausable._thread_local import interpreters_local
 from pausable._wait_context import WaitContext
 from pausable._wakefd import WakeFd
 from pausable.openssl import _err
+from pausable.openssl._call import NO_COPY, Body, Dialect, JobFunction, copy_arguments, size_t
 from pausable.openssl._err import ErrorQueue
-from pausable.openssl._lib_ctx import OSSL_LIB_CTX, OSSL_LIB_CTX_set0_default, get_default
+from pausable.openssl._handles import ASYNC_JOB, Pool, ThreadState
+from pausable.openssl._lib_ctx import OSSL_LIB_CTX_set0_default, get_default
 from pausable.openssl._ref import Ref, expect, store
+from pausable.openssl._wake import woken_by
 
 __all__ = [
     "ASYNC_ERR",
     "ASYNC_FINISH",
-    "ASYNC_JOB",
     "ASYNC_NO_JOBS",
     "ASYNC_PAUSE",
-    "Dialect",
     "JobFunctions",
 ]
 
@@ -46,112 +43,6 @@ ASYNC_ERR: Final = 0
 ASYNC_NO_JOBS: Final = 1
 ASYNC_PAUSE: Final = 2
 ASYNC_FINISH: Final = 3
-
-SIZE_MAX: Final = 2**64 - 1
-
-JobFunction = Callable[[Any], int]
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """What differs between the generations of the API."""
-
-    #: A job function is given NULL for arguments of size 0; before, that was an error.
-    size_zero_is_null: bool
-    #: A nested start from a job that was resumed before is ASYNC_ERR without an error.
-    nested_start_is_defined: bool
-    #: Jobs keep their own default library context.
-    has_lib_ctx: bool
-    #: Each job object has a descriptor of its own.
-    has_wake_fd: bool
-    #: The name of the function that makes a pool.
-    init_name: str
-
-
-class ASYNC_JOB:
-    """A handle. Its contents are not for users, as in C."""
-
-    __slots__ = (
-        "__weakref__",
-        "_ctx",
-        "_fibre",
-        "_job",
-        "_lib_ctx",
-        "_number",
-        "_resumed",
-        "_state",
-        "_thread_life",
-        "_wake_fd",
-    )
-
-    def __init__(self, state: _ThreadState | None) -> None:
-        self._state = state  # of the thread it belongs to; None: a face of a plain Job
-        self._job: Job[Any] | None = None  # while in use
-        self._fibre: JobFibre | None = None  # of a plain Job
-        self._ctx: WaitContext | None = None
-        self._lib_ctx: OSSL_LIB_CTX | None = None
-        self._resumed = False
-        self._thread_life = 0
-        self._wake_fd: WakeFd | None = None
-        self._number = next(_numbers)
-        if state is not None:
-            _existing.add(self._number)
-
-    def free(self) -> None:
-        """Count it no more."""
-        _existing.discard(self._number)
-        if self._wake_fd is not None:
-            self._wake_fd.close()
-
-
-_numbers = itertools.count()
-
-#: The job objects that OpenSSL would hold memory for, the leaked ones among them.
-_existing: set[int] = set()
-
-
-def jobs_in_existence() -> int:
-    """Return the number of job objects in the process: idle, in use or leaked. Any thread.
-
-    Not of OpenSSL, where each has a stack. For leak checks: those that were leaked (by a second
-    init, or under way when their thread was cleaned up or ended) are counted for ever, as there
-    they are never freed; here no more than their number is left of them.
-    """
-    return len(_existing)
-
-
-class _Pool:
-    """OpenSSL's pool: it counts, and trusts."""
-
-    __slots__ = ("curr_size", "idle", "max_size")
-
-    def __init__(self, max_size: int) -> None:
-        self.max_size = max_size
-        self.curr_size = 0
-        self.idle: list[ASYNC_JOB] = []
-
-
-class _ThreadState:
-    """What the library keeps for each thread."""
-
-    def __init__(self) -> None:
-        self.thread = get_ident()
-        self.pool: _Pool | None = None
-        self.blocked = 0
-        self.life = 0  # how many clean-ups there were
-        self.fibres = JobPool()
-        self.outstanding: set[ASYNC_JOB] = set()
-        when_thread_ends(self._end)
-
-    def _end(self, _thread: int) -> None:
-        self.free_pool()
-        self.outstanding.clear()
-
-    def free_pool(self) -> None:
-        """Free the idle jobs and the pool."""
-        pool, self.pool = self.pool, None
-        for job in () if pool is None else pool.idle:
-            job.free()
 
 
 class JobFunctions:
@@ -176,8 +67,8 @@ class JobFunctions:
         Returns: 1; 0 with *invalid pool size*.
         See: ASYNC_init_thread(3)
         """
-        max_size = _size("max_size", max_size)
-        init_size = _size("init_size", init_size)
+        max_size = size_t("max_size", max_size)
+        init_size = size_t("init_size", init_size)
         if init_size > max_size:
             self._errors.put(
                 _err.INVALID_POOL_SIZE,
@@ -186,7 +77,7 @@ class JobFunctions:
             )
             return 0
         state = self._state()
-        state.pool = pool = _Pool(max_size)
+        state.pool = pool = Pool(max_size)
         for _ in range(init_size):
             job = self._new_job(state)
             if job is None:
@@ -205,7 +96,7 @@ class JobFunctions:
         See: ASYNC_cleanup_thread(3)
         """
         if current_fibre() is not None:
-            self._refuse("ASYNC_cleanup_thread", "called in a job; let the job finish first")
+            self._errors.refuse("ASYNC_cleanup_thread", "called in a job; let the job finish first")
             return
         state = self._state()
         state.free_pool()
@@ -249,7 +140,7 @@ class JobFunctions:
         expect("ctx", ctx, WaitContext)
         expect("ret", ret, Ref)
         if job is None:
-            return self._null("ASYNC_start_job", "job")
+            return self._errors.null("ASYNC_start_job", "job")
         expect("job.value", job.value, ASYNC_JOB)
         fibre = current_fibre()
         if fibre is not None:
@@ -268,28 +159,28 @@ class JobFunctions:
         size: int,
     ) -> int:
         if func is None:
-            return self._null("ASYNC_start_job", "func")
+            return self._errors.null("ASYNC_start_job", "func")
         if not callable(func):
             raise TypeError(f"func has to be callable, not {func!r}")
         if ctx is not None and ctx.closed:
-            return self._refuse("ASYNC_start_job", "ctx was freed; make another")
+            return self._errors.refuse("ASYNC_start_job", "ctx was freed; make another")
         state = self._state()
         job = self._take(state)
         if job is None:
             return ASYNC_NO_JOBS
         pool = state.pool
         assert pool is not None
-        copied = self._copy(args, size)
-        if copied is _NO_COPY:
+        copied = copy_arguments(self._dialect, self._errors, args, size)
+        if copied is NO_COPY:
             pool.idle.append(job)
             return ASYNC_ERR
         job._ctx = ctx
         job._resumed = False
         job._thread_life = state.life
         job._lib_ctx = get_default()
-        own = ctx if ctx is not None or job._wake_fd is None else _woken_by(job._wake_fd)
+        own = ctx if ctx is not None or job._wake_fd is None else woken_by(job._wake_fd)
         state.outstanding.add(job)
-        body = _Body(state, job, func, copied)
+        body = Body(state, job, func, copied)
         return self._run(
             state, slot, ret, job, lambda: launch(state.fibres, own, None, body, (), None)
         )
@@ -298,7 +189,7 @@ class JobFunctions:
         job: ASYNC_JOB = slot.value
         what_now = self._why_not_resumable(job)
         if what_now:
-            return self._refuse("ASYNC_start_job", what_now)
+            return self._errors.refuse("ASYNC_start_job", what_now)
         state, core = job._state, job._job
         assert state is not None
         assert core is not None
@@ -314,7 +205,7 @@ class JobFunctions:
 
     def _run(
         self,
-        state: _ThreadState,
+        state: ThreadState,
         slot: Ref,
         ret: Ref | None,
         job: ASYNC_JOB,
@@ -337,13 +228,13 @@ class JobFunctions:
         released = self._release(state, slot, job)
         store(ret, core.result())
         if not released:
-            return self._refuse(
+            return self._errors.refuse(
                 "ASYNC_start_job",
                 "the job finished after the thread was cleaned up; its result is in ret",
             )
-        return ASYNC_FINISH if ret is not None else self._null("ASYNC_start_job", "ret")
+        return ASYNC_FINISH if ret is not None else self._errors.null("ASYNC_start_job", "ret")
 
-    def _release(self, state: _ThreadState, slot: Ref, job: ASYNC_JOB) -> bool:
+    def _release(self, state: ThreadState, slot: Ref, job: ASYNC_JOB) -> bool:
         """Put a job that ended back into the pool; tell whether there is one."""
         slot.value = None
         job._job = None
@@ -360,7 +251,7 @@ class JobFunctions:
         defined = self._dialect.nested_start_is_defined
         if defined and slot.value is None and outer is not None and outer._resumed:
             return ASYNC_ERR
-        return self._refuse(
+        return self._errors.refuse(
             "ASYNC_start_job",
             "called in a job; test ASYNC_get_current_job() first, or use pausable.start",
         )
@@ -380,10 +271,10 @@ class JobFunctions:
             return "the job is not paused (it was started before a fork)"
         return ""
 
-    def _take(self, state: _ThreadState) -> ASYNC_JOB | None:
+    def _take(self, state: ThreadState) -> ASYNC_JOB | None:
         """Return a job object to use, or None if there are as many as may be."""
         if state.pool is None:
-            state.pool = _Pool(0)
+            state.pool = Pool(0)
         pool = state.pool
         if pool.idle:
             return pool.idle.pop()
@@ -394,7 +285,7 @@ class JobFunctions:
             pool.curr_size += 1
         return job
 
-    def _new_job(self, state: _ThreadState) -> ASYNC_JOB | None:
+    def _new_job(self, state: ThreadState) -> ASYNC_JOB | None:
         job = ASYNC_JOB(state)
         if self._dialect.has_wake_fd:
             try:
@@ -404,22 +295,6 @@ class JobFunctions:
                 self._errors.put(_err.CANNOT_CREATE_WAIT_PIPE, "async_job_new", str(exc))
                 return None
         return job
-
-    def _copy(self, args: Any, size: int) -> Any:
-        """Return what `func` is given, or `_NO_COPY` after an error."""
-        size = _size("size", size)
-        if not isinstance(args, (bytes, bytearray, memoryview)):
-            return args
-        if size == 0:
-            if self._dialect.size_zero_is_null:
-                return None
-            self._errors.put(_err.MALLOC_FAILURE, "ASYNC_start_job", "size is 0; pass args NULL")
-            return _NO_COPY
-        data = memoryview(args).cast("B")
-        if size > len(data):
-            self._refuse("ASYNC_start_job", f"size {size} is more than args has: {len(data)} bytes")
-            return _NO_COPY
-        return bytearray(data[:size])
 
     # -- in a job --------------------------------------------------------------------------------
 
@@ -458,7 +333,7 @@ class JobFunctions:
         """
         expect("job", job, ASYNC_JOB)
         if job is None:
-            self._null("ASYNC_get_wait_ctx", "job")
+            self._errors.null("ASYNC_get_wait_ctx", "job")
             return None
         if job._fibre is not None:
             core = job._fibre.handle() if job._fibre.face is job else None
@@ -493,112 +368,9 @@ class JobFunctions:
         """
         return 1
 
-    # -- the 2015 API's wake level ---------------------------------------------------------------
-
-    def ASYNC_in_job(self) -> int:
-        """Return 1 in a job, 0 outside.
-
-        See: the manual of 2015
-        """
-        return int(current_fibre() is not None)
-
-    def ASYNC_get_wait_fd(self, job: ASYNC_JOB | None) -> int:
-        """Return the job object's descriptor: readable when the job should be resumed.
-
-        It belongs to the pooled job object: the next job on it has the same, and finds a wake that
-        was left set.
-
-        Returns: the descriptor; -1 for NULL.
-        See: the manual of 2015
-        """
-        wake_fd = self._wake_fd("ASYNC_get_wait_fd", job)
-        return -1 if wake_fd is None else wake_fd.fd
-
-    def ASYNC_wake(self, job: ASYNC_JOB | None) -> None:
-        """Make the job's descriptor readable. Twice is once. Any thread.
-
-        See: the manual of 2015
-        """
-        wake_fd = self._wake_fd("ASYNC_wake", job)
-        if wake_fd is not None:
-            wake_fd.set()
-
-    def ASYNC_clear_wake(self, job: ASYNC_JOB | None) -> None:
-        """Make the job's descriptor unreadable; never blocks.
-
-        See: the manual of 2015
-        """
-        wake_fd = self._wake_fd("ASYNC_clear_wake", job)
-        if wake_fd is not None:
-            wake_fd.clear()
-
-    def _wake_fd(self, function: str, job: ASYNC_JOB | None) -> WakeFd | None:
-        expect("job", job, ASYNC_JOB)
-        if job is None:
-            self._null(function, "job")
-            return None
-        if job._wake_fd is None:
-            self._refuse(function, "the job was not started by the ASYNC_start_job of 2015")
-        return job._wake_fd
-
-    # -- refusals --------------------------------------------------------------------------------
-
-    def _refuse(self, function: str, what_now: str) -> int:
-        self._errors.put(_err.INTERNAL_ERROR, function, what_now)
-        return ASYNC_ERR
-
-    def _null(self, function: str, parameter: str) -> int:
-        self._errors.put(_err.PASSED_NULL_PARAMETER, function, f"{parameter} is NULL")
-        return ASYNC_ERR
-
-    def _state(self) -> _ThreadState:
+    def _state(self) -> ThreadState:
         try:
-            state: _ThreadState = self._local.state
+            state: ThreadState = self._local.state
         except AttributeError:
-            state = self._local.state = _ThreadState()
+            state = self._local.state = ThreadState()
         return state
-
-
-class _Body:
-    """What runs on the fibre: it carries the thread's block counter into the job and out of it."""
-
-    __slots__ = ("_args", "_func", "_job", "_state")
-
-    def __init__(self, state: _ThreadState, job: ASYNC_JOB, func: JobFunction, args: Any) -> None:
-        self._state = state
-        self._job = job
-        self._func = func
-        self._args = args
-
-    def __call__(self) -> int:
-        fibre = current_fibre()
-        assert fibre is not None
-        fibre.face = self._job
-        fibre.block(self._state.blocked)
-        try:
-            value = self._func(self._args)
-        finally:
-            self._state.blocked = fibre.blocks
-        try:
-            return operator.index(value)
-        except TypeError:
-            raise TypeError(
-                f"{self._func!r} returned {value!r}; a job function has to return an int"
-            ) from None
-
-
-_NO_COPY: Final = object()
-
-
-def _size(what: str, size: object) -> int:
-    """Read a size_t."""
-    if not isinstance(size, int):
-        raise TypeError(f"{what} has to be an int (size_t), not {size!r}")
-    return int(size) & SIZE_MAX
-
-
-def _woken_by(wake_fd: WakeFd) -> WaitContext:
-    """Return a context for engines of pausable's in a job of the 2015 API: they wake its fd."""
-    ctx = WaitContext()
-    ctx.use_wake_fd(wake_fd)
-    return ctx

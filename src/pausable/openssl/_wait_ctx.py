@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeGuard
 
 from pausable._wait_context import Status, WaitContext
-from pausable.openssl import _err
+from pausable.openssl._err import ErrorQueue
 from pausable.openssl._ref import Ref, expect, store
 
 __all__ = [
@@ -87,7 +87,7 @@ class _Ignoring:
 class WaitCtxFunctions:
     """The ASYNC_WAIT_CTX functions, with errors on the queue of one generation of the API."""
 
-    def __init__(self, errors: _err.ErrorQueue) -> None:
+    def __init__(self, errors: ErrorQueue) -> None:
         self._errors = errors
 
     def ASYNC_WAIT_CTX_new(self) -> WaitContext:
@@ -296,9 +296,7 @@ class WaitCtxFunctions:
         if not self._given(function, ctx=ctx):
             return False
         if ctx.closed:
-            self._errors.put(
-                _err.INTERNAL_ERROR, function, "ctx was freed; make another with ASYNC_WAIT_CTX_new"
-            )
+            self._errors.refuse(function, "ctx was freed; make another with ASYNC_WAIT_CTX_new")
             return False
         return True
 
@@ -307,7 +305,7 @@ class WaitCtxFunctions:
             if name != "ctx":
                 expect(name, pointer, Ref)
             if pointer is None:
-                self._errors.put(_err.PASSED_NULL_PARAMETER, function, f"{name} is NULL")
+                self._errors.null(function, name)
                 return False
         return True
 
@@ -315,8 +313,7 @@ class WaitCtxFunctions:
         for name, array, _, fds in outputs:
             expect(name, array, (list, Ref))
             if isinstance(array, Ref) and len(fds) > 1:
-                self._errors.put(
-                    _err.INTERNAL_ERROR,
+                self._errors.refuse(
                     function,
                     f"{name} is a Ref and has room for one, but there are {len(fds)}; pass a list",
                 )

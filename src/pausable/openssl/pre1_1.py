@@ -7,19 +7,18 @@ and starts out ready if a wake was left set.
 
 from typing import Any
 
+from pausable.openssl._call import Dialect, JobFunction
 from pausable.openssl._err import ERR_LIB_ASYNC, ErrorQueue
+from pausable.openssl._handles import ASYNC_JOB, jobs_in_existence
 from pausable.openssl._jobs import (
     ASYNC_ERR,
     ASYNC_FINISH,
-    ASYNC_JOB,
     ASYNC_NO_JOBS,
     ASYNC_PAUSE,
-    Dialect,
-    JobFunction,
     JobFunctions,
-    jobs_in_existence,
 )
 from pausable.openssl._ref import Ref
+from pausable.openssl._wake import WakeFunctions
 
 __all__ = [
     "ASYNC_ERR",
@@ -62,13 +61,14 @@ _jobs = JobFunctions(
     ),
     _errors,
 )
+_wake = WakeFunctions(_errors)
 
 ASYNC_pause_job = _jobs.ASYNC_pause_job
-ASYNC_in_job = _jobs.ASYNC_in_job
+ASYNC_in_job = _wake.ASYNC_in_job
 ASYNC_get_current_job = _jobs.ASYNC_get_current_job
-ASYNC_get_wait_fd = _jobs.ASYNC_get_wait_fd
-ASYNC_wake = _jobs.ASYNC_wake
-ASYNC_clear_wake = _jobs.ASYNC_clear_wake
+ASYNC_get_wait_fd = _wake.ASYNC_get_wait_fd
+ASYNC_wake = _wake.ASYNC_wake
+ASYNC_clear_wake = _wake.ASYNC_clear_wake
 
 ERR_get_error = _errors.ERR_get_error
 ERR_peek_error = _errors.ERR_peek_error

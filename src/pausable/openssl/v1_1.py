@@ -7,16 +7,15 @@ As `pausable.openssl`, without callbacks, statuses, library contexts and memory 
 * error codes hold a function code: ``error:33065067:ASYNC routines:ASYNC_init_thread:...``.
 """
 
+from pausable.openssl._call import Dialect
 from pausable.openssl._err import ERR_LIB_ASYNC, ErrorQueue
+from pausable.openssl._handles import ASYNC_JOB, jobs_in_existence
 from pausable.openssl._jobs import (
     ASYNC_ERR,
     ASYNC_FINISH,
-    ASYNC_JOB,
     ASYNC_NO_JOBS,
     ASYNC_PAUSE,
-    Dialect,
     JobFunctions,
-    jobs_in_existence,
 )
 from pausable.openssl._ref import Ref
 from pausable.openssl._wait_ctx import ASYNC_WAIT_CTX, OSSL_BAD_ASYNC_FD, WaitCtxFunctions
