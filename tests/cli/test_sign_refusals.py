@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import pausable
@@ -100,6 +100,16 @@ def test_public_key_is_refused(refused, keys):
 @pytest.mark.parametrize(("kind", "name"), [("dsa", "DSA"), ("x25519", "X25519")])
 def test_key_that_is_not_supported_is_refused(refused, keys, kind, name):
     assert f"kind {name}, which is not supported" in refused("--key", keys[kind])
+
+
+def test_damaged_rsa_key_is_refused(refused, tmp_path):
+    good, bad = (rsa.generate_private_key(65537, 2048).private_numbers() for _ in "ab")
+    parts = [good.p, good.q, bad.d, bad.dmp1, bad.dmq1, bad.iqmp, good.public_numbers]
+    numbers = rsa.RSAPrivateNumbers(*parts)
+    key = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "bad.pem").write_bytes(pem)
+    assert "damaged" in refused("--key", "bad.pem")
 
 
 def test_small_rsa_key_is_refused(refused, tmp_path):
