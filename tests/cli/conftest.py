@@ -42,18 +42,24 @@ class Keys:
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self[f"{name}.pub"].write_bytes(public)
 
+    def make_pss_only(self, name):
+        """Make a key that is for RSA-PSS alone; cryptography cannot."""
+        genpkey = ["genpkey", "-quiet", "-algorithm", "RSA-PSS", "-out", self[name]]
+        pkey = ["pkey", "-in", self[name], "-pubout", "-out", self[f"{name}.pub"]]
+        for command in (genpkey, pkey):
+            subprocess.run(["openssl", *command], capture_output=True, check=True)
+
     def __getitem__(self, name):
         return self._folder / f"{name}.pem"
 
-    def accepts(self, name, path, signature, scheme=None):
+    def accepts(self, name, path, signature, scheme=None, digest="sha256"):
         """Ask `openssl` whether the signature is valid."""
         pub = self[f"{name}.pub"]
         if name == "ed25519":
             command = ["pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", pub]
             command += ["-sigfile", signature, "-in", path]
         else:
-            digest = {"p384": "-sha384", "p521": "-sha512"}.get(name, "-sha256")
-            command = ["dgst", digest, "-verify", pub, "-signature", signature]
+            command = ["dgst", f"-{digest}", "-verify", pub, "-signature", signature]
             command += [*(_PSS if scheme == "pss" else []), path]
         done = subprocess.run(["openssl", *command], capture_output=True, check=False)
         return done.returncode == 0

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+ALL_DIGESTS = ["sha256", "sha384", "sha512"]
+
 KINDS = [
     ("rsa", None),
     ("rsa", "pkcs1v15"),
@@ -32,6 +34,23 @@ def test_openssl_accepts_every_kind_of_signature(
     assert keys.accepts(kind, text, signature, scheme)
     text.write_bytes(b"other")
     assert not keys.accepts(kind, text, signature, scheme)
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+@pytest.mark.parametrize(("kind", "scheme"), [("rsa", None), ("rsa", "pss"), ("p384", None)])
+def test_digest_is_the_one_asked_for(pausable_cli, keys, text, signature, kind, scheme, digest):
+    options = [] if scheme is None else ["--scheme", scheme]
+    ended = pausable_cli("sign", "--key", keys[kind], "--digest", digest, *options, text)
+    assert (ended.code, ended.err) == (0, "")
+    accepted = {d for d in ALL_DIGESTS if keys.accepts(kind, text, signature, scheme, d)}
+    assert accepted == {digest}
+
+
+def test_key_for_pss_only_signs_with_pss(pausable_cli, keys, text, signature):
+    keys.make_pss_only("pss-only")
+    ended = pausable_cli("sign", "--key", keys["pss-only"], text)
+    assert (ended.code, ended.err) == (0, "")
+    assert keys.accepts("pss-only", text, signature, "pss")
 
 
 @pytest.mark.parametrize(("kind", "scheme"), KINDS)

@@ -48,6 +48,7 @@ def refused(pausable_cli, text, listing):
         ("--latency-ms", "1e300"),
         ("--latency-ms", "soon"),
         ("--scheme", "oaep"),
+        ("--digest", "md5"),
         ("--passin", "pass:secret"),
         ("--passin", "env:"),
         ("--bogus", "1"),
@@ -55,6 +56,17 @@ def refused(pausable_cli, text, listing):
 )
 def test_bad_option_is_refused(refused, keys, option, value):
     assert option in refused("--key", keys["rsa"], option, value)
+
+
+def test_digest_is_refused_for_ed25519(refused, keys):
+    line = refused("--key", keys["ed25519"], "--digest", "sha512")
+    assert "--digest is not for Ed25519 keys" in line
+
+
+def test_other_scheme_is_refused_for_a_pss_only_key(refused, keys):
+    keys.make_pss_only("pss-only")
+    line = refused("--key", keys["pss-only"], "--scheme", "pkcs1v15")
+    assert "is for RSA-PSS only; pass --scheme pss" in line
 
 
 def test_key_that_does_not_exist_is_refused(refused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import os
 import sys
 from pathlib import Path
@@ -24,19 +25,31 @@ _MAX_KEY_BYTES = 1024 * 1024
 _MIN_RSA_BITS = 1024
 
 
-def load_signer(path: Path, scheme: str | None, passin: str | None) -> Signer:
+#: The algorithm of a key that is for RSA-PSS alone (id-RSASSA-PSS, in DER).
+_PSS_ONLY = bytes.fromhex("06092a864886f70d01010a")
+
+_DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
+    "sha256": hashes.SHA256,
+    "sha384": hashes.SHA384,
+    "sha512": hashes.SHA512,
+}
+
+
+def load_signer(path: Path, scheme: str | None, digest: str | None, passin: str | None) -> Signer:
     """Return the signer for the private key in a PEM file.
 
     Args:
         path: the key's file.
-        scheme: pkcs1v15 or pss, for an RSA key only; None: pkcs1v15.
+        scheme: pkcs1v15 or pss, for an RSA key only; None: pkcs1v15, if the key allows it.
+        digest: sha256, sha384 or sha512, not for Ed25519; None: sha256.
         passin: where the passphrase is: env:NAME; None: ask for it if there is one.
 
     Raises:
         Refusal: there is no such key, or it cannot be used.
     """
     passphrase = None if passin is None else _from_environment(passin)
-    key = _load(path, passphrase)
+    key, pss_only = _load(path, passphrase)
+    hashing = _DIGESTS[digest or "sha256"]()
     kind = type(key).__name__.strip("_").removesuffix("PrivateKey")
     if isinstance(key, rsa.RSAPrivateKey):
         if key.key_size < _MIN_RSA_BITS:
@@ -44,14 +57,19 @@ def load_signer(path: Path, scheme: str | None, passin: str | None) -> Signer:
                 f"key {shown(path)} has {key.key_size} bits, which is not safe; use an RSA key of"
                 " 2048 or more"
             )
-        signer = _rsa_signer(key, scheme or "pkcs1v15")
+        if pss_only and scheme == "pkcs1v15":
+            raise Refusal(f"key {shown(path)} is for RSA-PSS only; pass --scheme pss")
+        signer = _rsa_signer(key, scheme or ("pss" if pss_only else "pkcs1v15"), hashing)
         _refuse_inconsistent(signer, path)
         return signer
     if scheme is not None:
         raise Refusal(f"--scheme is for RSA keys only, and {shown(path)} is none; omit it")
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return _ecdsa_signer(key)
+        name = f"ECDSA {key.curve.name}, {hashing.name}"
+        return DigestSigner(name, key, hashing.name, (ec.ECDSA(Prehashed(hashing)),))
     if isinstance(key, ed25519.Ed25519PrivateKey):
+        if digest is not None:
+            raise Refusal(f"--digest is not for Ed25519 keys, such as {shown(path)}; omit it")
         return MessageSigner("Ed25519", key)
     raise Refusal(
         f"key {shown(path)} is of the kind {kind}, which is not supported; use an RSA, ECDSA or"
@@ -59,8 +77,7 @@ def load_signer(path: Path, scheme: str | None, passin: str | None) -> Signer:
     )
 
 
-def _rsa_signer(key: rsa.RSAPrivateKey, scheme: str) -> Signer:
-    digest = hashes.SHA256()
+def _rsa_signer(key: rsa.RSAPrivateKey, scheme: str, digest: hashes.HashAlgorithm) -> DigestSigner:
     pad: padding.AsymmetricPadding = padding.PKCS1v15()
     if scheme == "pss":
         pad = padding.PSS(padding.MGF1(digest), digest.digest_size)
@@ -68,9 +85,9 @@ def _rsa_signer(key: rsa.RSAPrivateKey, scheme: str) -> Signer:
     return DigestSigner(f"RSA-{key.key_size}, {scheme}, {digest.name}", key, digest.name, params)
 
 
-def _refuse_inconsistent(signer: Signer, path: Path) -> None:
+def _refuse_inconsistent(signer: DigestSigner, path: Path) -> None:
     """Try an RSA key, which is what matters here, and 30 ms quicker than to test its primes."""
-    digest = bytes(hashes.SHA256.digest_size)
+    digest = signer.digest_of(b"")
     try:
         valid = signer.verify(digest, signer.sign(digest))
     except Exception:  # OpenSSL's, of many kinds
@@ -81,21 +98,14 @@ def _refuse_inconsistent(signer: Signer, path: Path) -> None:
         )
 
 
-def _ecdsa_signer(key: ec.EllipticCurvePrivateKey) -> Signer:
-    """Sign with the digest as wide as the curve, as FIPS 186-5 has it: P-384 takes SHA-384."""
-    digest: hashes.HashAlgorithm = hashes.SHA256()
-    if key.curve.key_size > 384:
-        digest = hashes.SHA512()
-    elif key.curve.key_size > 256:
-        digest = hashes.SHA384()
-    name = f"ECDSA {key.curve.name}, {digest.name}"
-    return DigestSigner(name, key, digest.name, (ec.ECDSA(Prehashed(digest)),))
+def _load(path: Path, passphrase: bytes | None) -> tuple[object, bool]:
+    """Return the key, and whether it is for RSA-PSS only, which cryptography does not tell.
 
-
-def _load(path: Path, passphrase: bytes | None) -> object:
+    Where a passphrase hides it, that cannot be seen, and the user has to know.
+    """
     pem = _read(path)
     try:
-        return _parse(pem, None)
+        return _parse(pem, None), _PSS_ONLY in _der(pem)
     except TypeError:  # it has a passphrase
         pass
     except (ValueError, UnsupportedAlgorithm) as exc:
@@ -103,7 +113,7 @@ def _load(path: Path, passphrase: bytes | None) -> object:
     if passphrase is None:
         passphrase = _ask(path)
     try:
-        return _parse(pem, passphrase)
+        return _parse(pem, passphrase), False
     except (TypeError, ValueError, UnsupportedAlgorithm) as exc:
         raise Refusal(
             f"the passphrase of key {shown(path)} is wrong (or the file is damaged); try again"
@@ -112,6 +122,11 @@ def _load(path: Path, passphrase: bytes | None) -> object:
 
 def _parse(pem: bytes, passphrase: bytes | None) -> object:
     return load_pem_private_key(pem, passphrase, unsafe_skip_rsa_key_validation=True)
+
+
+def _der(pem: bytes) -> bytes:
+    lines = pem.partition(b"-----BEGIN PRIVATE KEY-----")[2].partition(b"-----")[0]
+    return binascii.a2b_base64(lines)
 
 
 def _read(path: Path) -> bytes:

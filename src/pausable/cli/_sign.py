@@ -61,7 +61,12 @@ def _check_latency(_ctx: object, _param: object, value: float) -> float:
 @click.option(
     "--scheme",
     type=click.Choice(["pkcs1v15", "pss"]),
-    help="How an RSA key signs.  [default: pkcs1v15]",
+    help="How an RSA key signs.  [default: pkcs1v15; pss for keys that allow no other]",
+)
+@click.option(
+    "--digest",
+    type=click.Choice(["sha256", "sha384", "sha512"]),
+    help="Which digest of the file an RSA or ECDSA key signs.  [default: sha256]",
 )
 @click.option(
     "--passin",
@@ -84,6 +89,7 @@ def sign(
     workers: int | None,
     out: Path | None,
     scheme: str | None,
+    digest: str | None,
     passin: str | None,
     latency_ms: float,
     as_json: bool,
@@ -95,8 +101,9 @@ def sign(
     valid signature is skipped, so an interrupted run goes on where it stopped when it is started
     again. A file that cannot be signed costs that file alone.
 
-    The digest is SHA-256; for ECDSA keys it is as wide as the curve: SHA-384 for P-384, SHA-512
-    for P-521. Ed25519 signs the file itself. The salt of RSA-PSS is as long as the digest.
+    RSA and ECDSA keys sign a digest of the file; Ed25519 signs the file itself. For P-384 and
+    P-521, a digest as wide as the curve (--digest sha384, sha512) is what FIPS 186-5 asks for. The
+    salt of RSA-PSS is as long as the digest.
 
     \b
     Example:
@@ -106,9 +113,8 @@ def sign(
       openssl dgst -sha256 -verify pub.pem -signature a.txt.sig a.txt
 
     \b
-    To verify signatures of the other kinds:
+    To verify signatures of other kinds:
       RSA-PSS  add -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1
-      ECDSA    -sha384 for P-384, -sha512 for P-521
       Ed25519  openssl pkeyutl -verify -rawin -pubin -inkey pub.pem
                -sigfile a.txt.sig -in a.txt
 
@@ -126,7 +132,7 @@ def sign(
     from pausable.cli._plan import make_plan  # noqa: PLC0415
     from pausable.cli._progress import make_progress  # noqa: PLC0415
 
-    signer = load_signer(key, scheme, passin)
+    signer = load_signer(key, scheme, digest, passin)
     plan = make_plan(files, out, key)
     outcomes: list[Outcome] = []
     total = len(plan.tasks) + len(plan.left_out)

@@ -64,6 +64,10 @@ class DigestSigner:
             check()
         return digest.digest()
 
+    def digest_of(self, message: bytes) -> bytes:
+        """Return the digest of something small."""
+        return hashlib.new(self._hash_name, message).digest()
+
     def sign(self, message: Bytes) -> bytes:
         """Sign a digest."""
         signature: bytes = self._key.sign(message, *self._params)
