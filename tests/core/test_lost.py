@@ -38,6 +38,15 @@ def test_a_dropped_job_is_warned_of_at_once_and_unwound_at_the_next_start():
     assert log == ["finally", "next job"]
 
 
+def test_a_lost_job_is_unwound_at_the_next_start_even_if_another_ended_before():
+    log = []
+    other = pausable.start(pauses, 1)
+    lose([pausable.start(noting, log)])
+    finish(other)
+    pausable.start(log.append, "next job")
+    assert log == ["finally", "next job"]
+
+
 def test_a_job_dropped_after_a_resume_is_noticed_too():
     log = []
 
@@ -558,3 +567,31 @@ def test_a_fork_in_another_thread_kills_the_main_threads_jobs_too():
 
     assert in_thread(lambda: in_child(child)) == "ok"
     finish(job)
+
+
+@needs_fork
+def test_in_the_child_the_threads_that_are_gone_end_in_silence():
+    out, err = python(
+        EXIT
+        + """
+import os
+started, done = threading.Event(), threading.Event()
+def body():
+    global job
+    job = pausable.start(noting, "thread")
+    started.set()
+    done.wait()
+thread = threading.Thread(target=body)
+thread.start()
+started.wait()
+if os.fork() == 0:
+    assert pausable.start(int).result() == 0
+    print("child", repr(job).split()[-1], flush=True)
+    os._exit(0)
+os.wait()
+done.set()
+thread.join()
+"""
+    )
+    assert out == "child forked>\nfinally thread\n"
+    assert err == ""

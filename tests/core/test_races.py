@@ -75,6 +75,7 @@ def test_ctrl_c_at_random_moments_leaves_exact_books():
             gc.collect()
             pool.reserve(0)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     jobs.clear()
     whole(pool)
@@ -168,6 +169,7 @@ def test_a_cancel_that_comes_too_late_hits_nobody_else():
     second = pausable.start(pauses, 1, "second")
     assert second._fibre is fibre
     fibre.request_cancel("too late", first)
+    del first  # nobody can tell any more whom it was meant for
     assert second.resume() is True
     assert second.result() == "second"
 

@@ -217,6 +217,21 @@ def test_a_wake_after_the_contexts_close_does_nothing():
     assert ctx.fds() == []
 
 
+def test_a_wake_that_is_overtaken_by_the_close_leaves_no_level_behind():
+    class Overtaken(WakeFd):  # another thread closes the waker just before the descriptor is set
+        def set(self):
+            waker.close()
+            super().set()
+
+    ctx = pausable.WaitContext()
+    fd = Overtaken()
+    ctx.use_wake_fd(fd)
+    waker = ctx.waker()
+    waker.wake()
+    assert not readable(fd.fd)
+    fd.close()
+
+
 def test_a_waker_promises_until_it_is_closed():
     ctx = pausable.WaitContext()
     first, second = ctx.waker(), ctx.waker()
