@@ -24,6 +24,8 @@ LAYERS = {
     "_waker": 1,
     "_wakefd": 1,
     "_patience": 1,
+    "_cancel": 2,
+    "_handle": 2,
     "_job": 2,
     "_pool": 2,
     "_threads": 2,

@@ -20,26 +20,22 @@ Rules:
 
 from __future__ import annotations
 
-import itertools
-import sys
 import time
-import traceback
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
 from pausable import _report
+from pausable._cancel import MAX_DELIVERIES, CancelRequest
 from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
+from pausable._handle import Handle, call_back
 from pausable._patience import wait_until_awake
 from pausable._state import State, Step, why_not
 from pausable._wait_context import WaitContext
 from pausable.errors import (
     CancelSwallowed,
-    ForkedJobError,
-    InvalidStateError,
-    JobCancelled,
     JobStateError,
     WrongThread,
 )
@@ -57,28 +53,11 @@ PAUSED = State.PAUSED
 ENDED = State.ENDED
 FORKED = State.FORKED
 
-#: How often a job may swallow `JobCancelled` and pause again before nobody insists any more.
-MAX_DELIVERIES: Final = 10
-
 #: How long `Job.close()` serves the pauses of a job's cleanup code unless told otherwise.
 CLOSE_TIMEOUT_S: Final = 30.0
 
-_numbers = itertools.count(1)
-
 #: One for all jobs that were started in an empty context.
 _EMPTY: Final = Context()
-
-
-class _CancelRequest:
-    """A cancellation, and what became of it."""
-
-    __slots__ = ("deliveries", "job", "message", "stack")
-
-    def __init__(self, message: str, job: Job[Any]) -> None:
-        self.message = message
-        self.job = ref(job)
-        self.deliveries = 0
-        self.stack: traceback.StackSummary | None = None  # where it was delivered first
 
 
 class JobFibre(Fibre):
@@ -111,7 +90,7 @@ class JobFibre(Fibre):
 
     blocks: int = 0  # reasons not to pause
     callbacks: tuple[Callable[[Any], object], ...] = ()
-    cancel: _CancelRequest | None = None
+    cancel: CancelRequest | None = None
     face: Any = None  # what another API knows this job by
     transient: bool = False  # not for the pool: it was made too deep in the stack
 
@@ -142,7 +121,7 @@ class JobFibre(Fibre):
     def request_cancel(self, message: str, job: Job[Any]) -> None:
         """Have `JobCancelled` raised at the pause, and at every later one. Any thread."""
         if self.cancel is None:
-            self.cancel = _CancelRequest(message, job)
+            self.cancel = CancelRequest(message, job)
         self.alert = self.notable = True
         if job._fibre is not self:  # it has ended meanwhile, and this is another one's fibre
             self.cancel = None
@@ -155,43 +134,16 @@ class JobFibre(Fibre):
         return True
 
     def deliver(self) -> None:
-        """Raise `JobCancelled` if it is due, unless the job is unwinding because of it.
-
-        Cleanup code that pauses while the exception is being handled is served. A job that caught
-        it, went on and pauses again gets it again; after `MAX_DELIVERIES` it is let be, so that
-        control returns to whoever cancelled it, who reports that.
-        """
+        """Raise `JobCancelled` in the running job, if it is due."""
         request = self.cancel
-        if request is None or request.deliveries >= MAX_DELIVERIES or _handles(request):
-            return
-        if request.job() not in (None, self.handle()):
+        if request is None or request.job() not in (None, self.handle()):
             return  # see request_cancel: it is about to be taken back
-        request.deliveries += 1
-        if request.deliveries == 1:
-            request.stack = traceback.extract_stack(sys._getframe(2))
-        elif request.deliveries == 2:
-            _report.swallowed(self.handle(), request.stack)
-        exc = JobCancelled(request.message)
-        exc.__pausable_request__ = request  # type: ignore[attr-defined]
-        try:
-            raise exc
-        finally:
-            del exc  # no cycle through this frame
+        request.deliver(self.handle())
 
     def _on_lost(self, _ref: object) -> None:
         """Note that the job's handle was dropped while it was paused. Any thread, at any time."""
         self.ref = self.snapshot = None
         self.pool.adopt_lost(self)
-
-
-def _handles(request: _CancelRequest) -> bool:
-    """Tell whether the running code is unwinding because of `request`."""
-    exc = sys.exc_info()[1]
-    while exc is not None:
-        if getattr(exc, "__pausable_request__", None) is request:
-            return True
-        exc = exc.__context__
-    return False
 
 
 # -- inside a job ----------------------------------------------------------------------------------
@@ -360,7 +312,7 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
     else:
         fibre.pool.idle.append(fibre)
     for callback in callbacks:
-        _call_back(callback, job)
+        call_back(callback, job)
 
 
 def _recover(job: Job[Any], fibre: JobFibre) -> None:
@@ -403,13 +355,6 @@ def _publish(after: Context, before: Context) -> None:
             var.set(value)
 
 
-def _call_back(callback: Callable[[Any], object], job: Job[Any]) -> None:
-    try:
-        callback(job)
-    except Exception:
-        _report.callback_failed(callback, job)
-
-
 def _foreign_switch(job: Job[Any]) -> JobStateError:
     return JobStateError(
         f"control came back from {job!r} although it neither paused nor ended: other code switched"
@@ -420,7 +365,7 @@ def _foreign_switch(job: Job[Any]) -> JobStateError:
 # -- the handle ------------------------------------------------------------------------------------
 
 
-class Job(Generic[T]):
+class Job(Handle[T]):
     """A call that can be paused and resumed; made by `start()`.
 
     Its outcome is read as from `asyncio.Future`: nothing here blocks, except `close()`. Keep the
@@ -433,24 +378,7 @@ class Job(Generic[T]):
     handle never means another job), and can be cancelled.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_exc",
-        "_fibre",
-        "_full_name",
-        "_name",
-        "_traceback",
-        "_value",
-        "_wait_ctx",
-    )
-
-    _fibre: JobFibre | None  # None when ended
-    _name: str  # of the function
-    _full_name: str  # with a number, made on first use, or as set
-    _value: T | None
-    _exc: BaseException | None
-    _traceback: Any
-    _wait_ctx: WaitContext
+    __slots__ = ()
 
     # -- running it ----------------------------------------------------------------------------
 
@@ -559,129 +487,6 @@ class Job(Generic[T]):
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    # -- its outcome ---------------------------------------------------------------------------
-
-    def done(self) -> bool:
-        """Tell whether the job has ended: returned, raised, or was cancelled. Any thread."""
-        return self._fibre is None
-
-    @property
-    def paused(self) -> bool:
-        """Whether the job is paused. Any thread."""
-        return self._fibre is not None and self._fibre.state is PAUSED
-
-    def cancelled(self) -> bool:
-        """Tell whether the job was ended by `JobCancelled`. Any thread."""
-        return self._fibre is None and isinstance(self._exc, JobCancelled)
-
-    def result(self) -> T:
-        """Return what the call returned, or raise what it raised, with its own traceback.
-
-        Threads: any.
-
-        Raises:
-            InvalidStateError: the job has not ended.
-        """
-        if self._fibre is not None:
-            raise self._refusal(Step.READ)
-        if self._exc is not None:
-            try:
-                raise self._exc.with_traceback(self._traceback)
-            finally:
-                del self  # no cycle through this frame
-        return self._value  # type: ignore[return-value]
-
-    def exception(self) -> BaseException | None:
-        """Return what the call raised, or None if it returned. Any thread.
-
-        Raises:
-            InvalidStateError: the job has not ended.
-        """
-        if self._fibre is not None:
-            raise self._refusal(Step.READ)
-        return self._exc
-
-    def add_done_callback(self, callback: Callable[[Job[T]], object]) -> None:
-        """Have `callback(job)` called when the job has ended, or now if it has.
-
-        It is called in the job's thread, before `start` or `resume` returns. What it raises is
-        logged (logger "pausable") and disturbs nobody.
-        """
-        if not callable(callback):
-            raise TypeError(f"callback has to be callable, not {callback!r}")
-        fibre = self._fibre
-        if fibre is None:
-            _call_back(callback, self)
-            return
-        fibre.callbacks += (callback,)
-        fibre.notable = True
-
-    # -- looking at it -------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The job's name for messages: the function's and a number, unless set. Any thread."""
-        try:
-            return self._full_name
-        except AttributeError:
-            self._full_name = f"{self._name}-{next(_numbers)}"
-            return self._full_name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"a job's name has to be a non-empty str, not {name!r}")
-        self._full_name = name
-
-    @property
-    def wait_ctx(self) -> WaitContext:
-        """Where the job waits: its own, made on first use, or the one it was started in.
-
-        See: ASYNC_get_wait_ctx(3)
-        """
-        fibre = self._fibre
-        if fibre is None:
-            try:
-                return self._wait_ctx
-            except AttributeError:
-                self._wait_ctx = WaitContext()
-                return self._wait_ctx
-        if fibre.wait_ctx is None:
-            fibre.wait_ctx = WaitContext()
-            fibre.wait_ctx._jobs = 1
-            fibre.notable = True
-        return fibre.wait_ctx
-
-    def stack(self) -> traceback.StackSummary:
-        """Return where the job is paused, outermost call first; empty if it is not paused.
-
-        Threads: any.
-        """
-        fibre = self._fibre
-        if fibre is None or fibre.state is not PAUSED:
-            return traceback.StackSummary()
-        return fibre.stack()
-
-    def print_stack(self, file: Any = None) -> None:
-        """Print where the job is paused, to `file` (default: stderr). Any thread."""
-        print(f"{self!r}\n{self._stack_text()}", file=file or sys.stderr)
-
-    def __repr__(self) -> str:
-        return f"<Job {self.name!r} {self._describe()}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{self!r} cannot be pickled or copied: it is a live call stack")
-
-    def _describe(self) -> str:
-        if self._fibre is not None:
-            return self._fibre.state.value
-        if self._exc is None:
-            return "returned"
-        return "cancelled" if self.cancelled() else f"raised {type(self._exc).__name__}"
-
-    def _stack_text(self) -> str:
-        return "".join(self.stack().format()) or "  (not paused)\n"
-
     # -- the rare side of the above --------------------------------------------------------------
 
     def _change_resumer(self, fibre: JobFibre) -> None:
@@ -696,13 +501,6 @@ class Job(Generic[T]):
                 " with job.wait_ctx.waker() and let its own thread resume it"
             )
 
-    def _refusal(self, step: Step) -> JobStateError:
-        state = ENDED if self._fibre is None else self._fibre.state
-        kind = {Step.READ: InvalidStateError, Step.RESUME: JobStateError}[step]
-        if state is FORKED:
-            kind = ForkedJobError
-        return kind(f"cannot {step.value} job {self.name!r}: {why_not(state, step)}")
-
     def _dead_stack(self) -> JobStateError:
         return WrongThread(
             f"job {self.name!r} cannot be resumed: the thread that it was started in has ended,"
@@ -711,7 +509,7 @@ class Job(Generic[T]):
 
     def _check_swallowed(self) -> None:
         fibre = self._fibre
-        if fibre is None or fibre.cancel is None or fibre.cancel.deliveries < MAX_DELIVERIES:
+        if fibre is None or fibre.cancel is None or not fibre.cancel.given_up:
             return
         raise CancelSwallowed(
             f"job {self.name!r} was cancelled, but code in it caught JobCancelled"

@@ -12,7 +12,7 @@ import pytest
 
 import pausable
 from core._support import finish, in_thread, pauses
-from pausable._job import MAX_DELIVERIES
+from pausable._cancel import MAX_DELIVERIES
 
 
 def test_cancel_raises_at_the_pause_and_the_job_ends():
