@@ -33,10 +33,6 @@ LAYERS = {
     "_wait_for": 3,
     "loops": 4,
     "openssl": 4,
-    "engines": 5,
-    "testing": 5,
-    "keys": 6,
-    "tls": 6,
     "cli": 7,
     "__main__": 7,
     "__init__": 8,  # the public face: sees everything, and nothing sees it
@@ -53,7 +49,6 @@ ONLY_IN = {
     "greenlet": {"_fibre"},
     "click": {"cli", "__main__"},
     "rich": {"cli", "__main__"},
-    "trio": {"loops"},
 }
 
 PUBLIC = {"cli", "__main__"}  # they use the library as our users do

@@ -69,6 +69,7 @@ class JobFibre(Fibre):
     __slots__ = (
         "alert",
         "context",
+        "depth",
         "job",
         "lost",
         "notable",
@@ -80,6 +81,7 @@ class JobFibre(Fibre):
 
     alert: bool  # look at blocks and cancel before and after a pause
     context: Context | None
+    depth: int  # of the stack where it was made: it counts its recursion from there
     job: Job[Any] | None  # until the first pause
     lost: Callable[[Any], None]
     notable: bool  # there is work for _settle
@@ -99,6 +101,7 @@ class JobFibre(Fibre):
         self.pool = pool
         self.alert = False
         self.context = None
+        self.depth = 0
         self.job = None
         self.lost = self._on_lost
         self.notable = False
@@ -427,8 +430,9 @@ class Job(Handle[T]):
         """Unwind the job: `JobCancelled` is raised at its pause, and at every later one.
 
         The job runs at once until it has ended or its cleanup code pauses; in the latter case go
-        on resuming it, or call `close()`, which does. A running job, or one of another thread
-        (which is woken), gets the exception at its next pause. Cancelling twice changes nothing.
+        on resuming it, or call `close()`, which does. A running job, or one of another thread, gets
+        the exception at its next pause; the other thread is woken, if the job waits with a callback
+        or a waker. Cancelling twice changes nothing.
 
         Threads: any.
         Returns: True if the job has ended.
@@ -470,6 +474,8 @@ class Job(Handle[T]):
         if self._fibre.state is RUNNING:
             raise JobStateError(f"{self!r} cannot be closed: {why_not(RUNNING, Step.RESUME)}")
         self._check_thread(self._fibre)
+        if timeout_s is not None and not timeout_s >= 0:
+            raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
         deadline = time.monotonic() + (CLOSE_TIMEOUT_S if timeout_s is None else timeout_s)
         done = self.cancel()
         while not done:

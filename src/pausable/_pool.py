@@ -18,9 +18,11 @@ import weakref
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context
+from types import FrameType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pausable import _report
+from pausable._fibre import enclosing
 from pausable._job import Job, JobFibre, launch
 from pausable._state import State
 from pausable._thread_local import when_thread_ends
@@ -74,6 +76,9 @@ class PoolStats(NamedTuple):
 
 class JobPool:
     """A bounded stock of reusable call stacks for jobs.
+
+    Close it, or use `with`: a pool that is only forgotten keeps its memory until its thread ends,
+    and its jobs that are paused are unwound then.
 
     Args:
         max_size: the most jobs that may be under way at once, 1 or more; None: no limit.
@@ -134,7 +139,6 @@ class JobPool:
         See: ASYNC_start_job(3)
         Differs: OpenSSL forbids two jobs in one context but does not check.
         """
-        self._check_thread()
         return self.launch_in(wait_ctx, None, fn, args, kwargs)
 
     def launch_in(
@@ -146,6 +150,7 @@ class JobPool:
         kwargs: dict[str, Any],
     ) -> Job[T]:
         """Start a job for a driver: `shared` is the context to run in, None for a copy."""
+        self._check_thread()
         if not isinstance(wait_ctx, WaitContext):
             raise TypeError(f"wait_ctx has to be a WaitContext, not {wait_ctx!r}")
         if wait_ctx.closed:
@@ -160,8 +165,11 @@ class JobPool:
     def grow(self) -> JobFibre:
         """Return a fibre although `idle` is empty (for `launch`)."""
         self._reap()
-        if self.idle:
-            return self.idle.pop()
+        fibre = self.idle.pop() if self.idle else self._make_one_more()
+        self._park_if_lost()
+        return fibre
+
+    def _make_one_more(self) -> JobFibre:
         if self.max_size is not None and len(self._fibres) >= self.max_size:
             self._drop_strays()
         if self.max_size is not None and len(self._fibres) >= self.max_size:
@@ -183,7 +191,9 @@ class JobPool:
         self._fibres = [fibre for fibre in self._fibres if fibre.state in busy]
 
     def _new_fibre(self) -> JobFibre:
-        fibre = JobFibre(self, transient=_is_deep())
+        depth = _depth()
+        fibre = JobFibre(self, transient=depth > sys.getrecursionlimit() * DEEP)
+        fibre.depth = depth
         fibre.warm_up()
         self._fibres.append(fibre)
         return fibre
@@ -203,6 +213,7 @@ class JobPool:
         self._reap()
         while len(self.idle) < count and len(self._fibres) != self.max_size:
             self.idle.append(self._new_fibre())
+        self._park_if_lost()
 
     def shrink(self, keep: int = 0) -> int:
         """Give back the memory of idle fibres, all but `keep` of them; return how many went.
@@ -217,6 +228,7 @@ class JobPool:
         self._fibres = [fibre for fibre in self._fibres if fibre not in gone]
         for fibre in dropped:
             fibre.retire()
+        self._park_if_lost()
         return len(dropped)
 
     def drop(self, fibre: JobFibre) -> None:
@@ -293,11 +305,16 @@ class JobPool:
         if fibre.state is not State.PAUSED:
             return
         self._lost.append(fibre)
-        self._set_aside.append(self.idle)
-        self.idle = _Parked(self)  # the next start comes by grow()
+        self._park_if_lost()
         if self._waiting:
             self._waiting.pop(0)[1]()
         _report.lost(fibre.stack())
+
+    def _park_if_lost(self) -> None:
+        """Have the next start come by `grow`, if there are lost jobs."""
+        if self._lost:
+            self._set_aside.append(self.idle)
+            self.idle = _Parked(self)
 
     def _reap(self) -> None:
         """Unwind lost jobs and use `idle` again."""
@@ -307,10 +324,10 @@ class JobPool:
             idle = [fibre for fibre in dict.fromkeys(parts) if fibre.state is State.ENDED]
             self._set_aside.clear()
             self.idle = _Announcing(self, idle) if self._waiting else idle
-        while self._lost:
-            fibre = self._lost.pop()
-            if fibre.state is State.PAUSED:
-                _unwind(_new_handle(fibre))
+        for _ in range(len(self._lost)):
+            fibre = self._lost.pop(0)
+            if fibre.state is State.PAUSED and not _unwind_a_step(fibre):
+                self._lost.append(fibre)  # it is cleaning up: go on at the next start
 
     # -- end -------------------------------------------------------------------------------------
 
@@ -327,6 +344,7 @@ class JobPool:
         """
         self._check_thread()
         self._reap()
+        self._lost.clear()  # its jobs have handles now
         if cancel:
             for job in self.jobs():
                 if job.paused:
@@ -408,8 +426,8 @@ def unwind_thread(thread: int) -> None:
         if pool.thread == thread:
             try:
                 pool.close(cancel=True)
-            except JobsOutstanding as exc:
-                _report.not_unwound(str(exc), "the thread is ending", "")
+            except JobsOutstanding:
+                pass  # each has been reported
 
 
 def _check_size(what: str, size: object, least: int) -> None:
@@ -420,14 +438,15 @@ def _check_size(what: str, size: object, least: int) -> None:
         raise ValueError(f"{what} has to be {least} or more, not {size}{hint}")
 
 
-def _is_deep() -> bool:
-    limit = int(sys.getrecursionlimit() * DEEP)
-    frame = sys._getframe()
-    for _ in range(limit):
-        if frame.f_back is None:
-            return False
+def _depth() -> int:
+    """Count the calls below this one, those below the jobs that it is in among them."""
+    depth = 0
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        depth += 1
         frame = frame.f_back
-    return True
+    fibre = enclosing(JobFibre)
+    return depth if fibre is None else depth + int(fibre.depth)
 
 
 def _new_handle(fibre: JobFibre) -> Job[Any]:
@@ -439,9 +458,30 @@ def _new_handle(fibre: JobFibre) -> Job[Any]:
     return job
 
 
+def _unwind_a_step(fibre: JobFibre) -> bool:
+    """Cancel a lost job, or go on with its cleanup, but never wait; tell whether that was all."""
+    job = fibre.job or _new_handle(fibre)
+    try:
+        return job.resume() if fibre.cancel is not None else job.cancel()
+    except BaseException as exc:
+        _give_up(job, exc)
+        return True
+
+
 def _unwind(job: Job[Any]) -> None:
-    """Close a job that nobody asks for; say so if that does not work."""
+    """Close a job that nobody asks for."""
     try:
         job.close()
-    except Exception as exc:
+    except BaseException as exc:
+        _give_up(job, exc)
+
+
+def _give_up(job: Job[Any], exc: BaseException) -> None:
+    """Say what went wrong with a job that is unwound for nobody; the others have to go on.
+
+    What a job raises that nobody asks for (sys.exit() in its cleanup, say) ends that job alone.
+    """
+    if not job.done():
         _report.not_unwound(repr(job), exc, job._stack_text())
+    elif isinstance(exc, KeyboardInterrupt):
+        raise exc

@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 
-__all__ = ["callback_failed", "lost", "not_unwound", "swallowed", "thread_name"]
+__all__ = ["callback_failed", "lost", "not_unwound", "swallowed", "thread_name", "timer_failed"]
 
 _log = logging.getLogger("pausable")
 
@@ -29,8 +29,9 @@ def thread_name(ident: int) -> str:
 def lost(where: traceback.StackSummary) -> None:
     """Warn that a paused job was dropped."""
     warnings.warn(
-        "a paused job was dropped and will be unwound: keep its handle until it is done(), or use"
-        f" `with pausable.start(...) as job:`. It was paused at\n{''.join(where.format())}",
+        "a paused job was dropped and will be unwound at the next start: keep its handle until it"
+        " is done(), or use `with pausable.start(...) as job:` or `with pausable.map(...)`."
+        f" It was paused at\n{''.join(where.format())}",
         ResourceWarning,
         stacklevel=2,
     )
@@ -52,6 +53,11 @@ def swallowed(job: object, where: traceback.StackSummary | None) -> None:
         RuntimeWarning,
         stacklevel=2,
     )
+
+
+def timer_failed(call: Callable[..., object]) -> None:
+    """Log that a wake-up by time raised (called in an except clause)."""
+    _log.error("wake-up %r raised", call, exc_info=sys.exc_info()[1])
 
 
 def callback_failed(callback: Callable[..., object], job: object) -> None:

@@ -11,8 +11,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
+
+from pausable import _report
 
 __all__ = ["Timer", "call_later"]
+
+#: How many timers may be called off before the queue is tidied.
+TIDY_AT: Final = 100
 
 
 class Timer:
@@ -33,6 +39,12 @@ class Timer:
     def cancel(self) -> None:
         """Call it off. Any thread."""
         self._call = None
+        _clock.forget_cancelled()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was called off (or has been made)."""
+        return self._call is None
 
 
 class _Clock:
@@ -40,6 +52,7 @@ class _Clock:
         self._changed = threading.Condition()
         self._queue: list[Timer] = []
         self._thread: threading.Thread | None = None
+        self._cancelled = 0
 
     def add(self, timer: Timer) -> None:
         with self._changed:
@@ -51,16 +64,27 @@ class _Clock:
                 self._thread.start()
             self._changed.notify()
 
+    def forget_cancelled(self) -> None:
+        """Drop timers that were called off, when they are most of all: long before they are due."""
+        self._cancelled += 1
+        if self._cancelled > TIDY_AT and self._cancelled > len(self._queue) / 2:
+            with self._changed:
+                self._cancelled = 0
+                self._queue = [timer for timer in self._queue if not timer.cancelled]
+                heapq.heapify(self._queue)
+
     def _run(self) -> None:
         while True:
             with self._changed:
                 while not self._queue or self._queue[0]._due > time.monotonic():
-                    self._changed.wait(
-                        self._queue[0]._due - time.monotonic() if self._queue else None
-                    )
+                    left_s = self._queue[0]._due - time.monotonic() if self._queue else None
+                    self._changed.wait(left_s and min(left_s, threading.TIMEOUT_MAX))
                 call = heapq.heappop(self._queue)._call
             if call is not None:
-                call()
+                try:
+                    call()
+                except Exception:  # it must not end the thread that all others wait for
+                    _report.timer_failed(call)
 
 
 _clock = _Clock()

@@ -82,6 +82,7 @@ class WaitContext:
         "_number",
         "_status",
         "_wakers",
+        "driver_blocks",
     )
 
     def __init__(self) -> None:
@@ -97,6 +98,8 @@ class WaitContext:
         self._fired: dict[object, None] = {}  # what holds the wake descriptor's level up
         self._jobs = 0
         self._closed = False
+        #: Set by drivers that block their thread: no event loop of that thread goes on meanwhile.
+        self.driver_blocks = False
 
     # -- descriptors ---------------------------------------------------------------------------
 
@@ -120,10 +123,12 @@ class WaitContext:
         See: ASYNC_WAIT_CTX_set_wait_fd(3)
         """
         self._check_open()
-        if not isinstance(fd, int):
+        if not isinstance(fd, int) or isinstance(fd, bool):
             raise TypeError(
                 f"fd has to be an int (a file descriptor), not {fd!r}; pass fd.fileno() of a file"
             )
+        if cleanup is not None and not callable(cleanup):
+            raise TypeError(f"cleanup has to be callable or None, not {cleanup!r}")
         self._number += 1
         entry = _Entry(key, fd, data, cleanup, self._number)
         stack = self._by_key.get(key)
@@ -143,7 +148,7 @@ class WaitContext:
         See: ASYNC_WAIT_CTX_get_fd(3)
         """
         self._check_open()
-        entry = self._by_key[key][-1]
+        entry = self._stack(key)[-1]
         return entry.fd, entry.data
 
     def __contains__(self, key: Hashable) -> bool:
@@ -159,7 +164,7 @@ class WaitContext:
         See: ASYNC_WAIT_CTX_clear_fd(3)
         """
         self._check_open()
-        stack = self._by_key[key]
+        stack = self._stack(key)
         entry = stack.pop()
         if not stack:
             del self._by_key[key]
@@ -168,6 +173,12 @@ class WaitContext:
             del self._added[entry]
         else:
             self._deleted.append(entry)
+
+    def _stack(self, key: Hashable) -> list[_Entry]:
+        try:
+            return self._by_key[key]
+        except KeyError:
+            raise KeyError(f"no descriptor is set for key {key!r}; ask `key in ctx`") from None
 
     def fds(self) -> list[int]:
         """Return all descriptors, the newest first.
@@ -218,22 +229,31 @@ class WaitContext:
         self._check_open()
         if callback is not None and not callable(callback):
             raise TypeError(f"callback has to be callable or None, not {callback!r}")
+        if callback is None and self._wakers:
+            self._wake_fd()  # for wakers that relied on the callback
         self._callback = callback
 
     @property
-    def status(self) -> Status:
+    def status(self) -> int:
         """What the engine last said; `Status.UNSUPPORTED` at first.
 
         Jobs do not reset it.
 
         See: ASYNC_WAIT_CTX_get_status(3)
-        Differs: only values of `Status` can be set.
+        Differs: only values of `Status` can be set; what the C-named API stored may be any int.
         """
-        return Status(self._status)
+        try:
+            return Status(self._status)
+        except ValueError:
+            return self._status
 
     @status.setter
-    def status(self, status: Status) -> None:
-        self._status = Status(status)
+    def status(self, status: int) -> None:
+        try:
+            self._status = Status(status)
+        except ValueError:
+            known = ", ".join(f"Status.{value.name}" for value in Status)
+            raise ValueError(f"status has to be one of {known}, not {status!r}") from None
 
     # -- waking --------------------------------------------------------------------------------
 
@@ -247,9 +267,13 @@ class WaitContext:
         self._check_open()
         return Waker(self)
 
-    def awaits_wake(self) -> bool:
-        """Tell whether something promised to wake: an open waker, or an engine's status OK."""
-        return self._wakers > 0 or self._status == Status.OK
+    def has_wakers(self) -> bool:
+        """Tell whether a waker is open: then something will wake the job."""
+        return self._wakers > 0
+
+    def has_fds(self) -> bool:
+        """Tell whether there is a descriptor to wait for."""
+        return bool(self._live)
 
     def nudge(self) -> None:
         """Wake whoever drives the job, without a waker and without a promise. Any thread."""

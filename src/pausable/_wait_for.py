@@ -48,7 +48,8 @@ def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
     Raises:
         TimeoutError: it took longer. `awaited` goes on.
         JobCancelled: the job was cancelled; `awaited.cancel()` was called, if it has that.
-        WouldDeadlock: to block here would stop the event loop that has to complete `awaited`.
+        WouldDeadlock: to wait here would stop the event loop that has to complete `awaited`, or
+            that loop runs in another thread.
         TypeError: `awaited` is no future.
     """
     if not all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
@@ -57,10 +58,13 @@ def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
             " add_done_callback()); make one of a call with executor.submit(fn, ...), of a"
             " coroutine with asyncio.ensure_future(coroutine)"
         )
-    if timeout_s is not None and not timeout_s >= 0:
-        raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+    if timeout_s is not None:
+        if not timeout_s >= 0:
+            raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+        timeout_s = min(timeout_s, threading.TIMEOUT_MAX)
     if not awaited.done():
         waker = _own_waker()
+        _refuse_stuck_loop(awaited, blocks=waker is None or waker.driver_blocks)
         if waker is not None:
             _pause_until_done(waker, awaited, timeout_s)
         else:
@@ -75,13 +79,16 @@ def _own_waker() -> Waker | None:
 
 
 def _pause_until_done(waker: Waker, awaited: Completable[Any], timeout_s: float | None) -> None:
+    def wake(_awaited: object) -> None:
+        waker.wake()
+
     with waker:
         deadline = None
         if timeout_s is not None:
             deadline = time.monotonic() + timeout_s
             timer = call_later(timeout_s, waker.wake)
         try:
-            awaited.add_done_callback(lambda _: waker.wake())
+            awaited.add_done_callback(wake)
             while not awaited.done():
                 if deadline is not None and time.monotonic() >= deadline:
                     raise _timed_out(awaited, timeout_s)
@@ -95,30 +102,54 @@ def _pause_until_done(waker: Waker, awaited: Completable[Any], timeout_s: float 
         finally:
             if deadline is not None:
                 timer.cancel()
+            _take_back(awaited, wake)
 
 
 def _block_until_done(awaited: Completable[Any], timeout_s: float | None) -> None:
-    get_loop = getattr(awaited, "get_loop", None)
-    if get_loop is not None:
-        _refuse_to_block_on(get_loop(), awaited)
     done = threading.Event()
-    awaited.add_done_callback(lambda _: done.set())
-    if not done.wait(timeout_s):
-        raise _timed_out(awaited, timeout_s)
+
+    def set_done(_awaited: object) -> None:
+        done.set()
+
+    awaited.add_done_callback(set_done)
+    try:
+        if not done.wait(timeout_s):
+            raise _timed_out(awaited, timeout_s)
+    finally:
+        _take_back(awaited, set_done)
 
 
-def _refuse_to_block_on(loop: object, awaited: object) -> None:
+def _take_back(awaited: Completable[Any], callback: Callable[[Any], object]) -> None:
+    """Remove a callback, where that can be done: what is awaited may live much longer."""
+    remove = getattr(awaited, "remove_done_callback", None)
+    if remove is not None:
+        remove(callback)
+
+
+def _refuse_stuck_loop(awaited: Completable[Any], *, blocks: bool) -> None:
+    """Refuse to wait for a future of an event loop that will not complete it meanwhile.
+
+    Args:
+        awaited: what is waited for; only asyncio's futures have a loop.
+        blocks: whether this thread stands still while it waits.
+    """
+    get_loop = getattr(awaited, "get_loop", None)
+    if get_loop is None:
+        return
+    loop = get_loop()
     asyncio = sys.modules.get("asyncio")  # not imported: then no loop of its kind runs here
     if asyncio is not None and loop is asyncio._get_running_loop():
+        if blocks:
+            raise WouldDeadlock(
+                f"to block on {awaited!r} here would stop the event loop that has to complete it:"
+                " call this code with `await pausable.run(fn, ...)`, so that it can pause (and not"
+                " inside pause_blocked() or pausable.map)"
+            )
+    elif blocks or loop.is_running():
         raise WouldDeadlock(
-            f"to block on {awaited!r} here would stop the event loop that has to complete it: call"
-            " this code with `await pausable.run(fn, ...)`, so that it can pause (and not inside"
-            " pause_blocked())"
+            f"{awaited!r} belongs to an event loop that does not run in this thread and must not"
+            " be touched here: pass the future of asyncio.run_coroutine_threadsafe(coroutine, loop)"
         )
-    raise WouldDeadlock(
-        f"{awaited!r} belongs to an event loop that does not run in this thread and must not be"
-        " touched here: pass the future of asyncio.run_coroutine_threadsafe(coroutine, loop)"
-    )
 
 
 def _timed_out(awaited: object, timeout_s: float | None) -> TimeoutError:

@@ -60,11 +60,12 @@ class WakeFd:
         with self._lock:
             if not self._set or self.fd < 0:
                 return
-            self._set = False
+            # The flag last: a signal handler that sets in between has come before this clear.
             if self._sock is None:
                 os.read(self.fd, 8)
             else:
                 self._sock.recv(1)
+            self._set = False
 
     def close(self) -> None:
         """Close the descriptor; do nothing if it is closed."""

@@ -52,11 +52,19 @@ class Waker:
         callback = ctx._callback
         if callback is not None:
             callback()
-        elif self._fd is not None:
+            return
+        if self._fd is None:  # it was made while there was a callback
+            self._fd = ctx._wake_fd()
+        if self._fd is not None:
             ctx._fired[self] = None
             self._fd.set()
             if self._ctx is None or self._generation != ctx._generation:
                 self._lower(ctx, self._fd)  # closed meanwhile: nobody else would
+
+    @property
+    def driver_blocks(self) -> bool:
+        """Whether the thread stands still while the job is paused (see WaitContext)."""
+        return self._ctx is not None and self._ctx.driver_blocks
 
     def is_set(self) -> bool:
         """Tell whether it was fired and not cleared since."""

@@ -6,6 +6,7 @@ import concurrent.futures
 import gc
 import logging
 import os
+import sys
 import threading
 import warnings
 
@@ -92,6 +93,8 @@ def test_a_lost_jobs_cleanup_may_pause():
     jobs = [pausable.start(body)]
     lose(jobs)
     pausable.start(int)
+    assert log == ["finally"]  # a start never waits for it
+    pausable.start(int)
     assert log == ["finally", "after the pause"]
 
 
@@ -137,6 +140,7 @@ def test_a_cancelled_job_that_is_dropped_while_cleaning_up_goes_on_cleaning_up()
     jobs = [pausable.start(body)]
     assert jobs[0].cancel() is False
     lose(jobs)
+    pausable.start(int)
     pausable.start(int)
     assert log == ["first", "second"]
 
@@ -543,6 +547,7 @@ def test_at_the_childs_exit_nothing_of_the_parents_runs():
         EXIT
         + """
 import os
+import sys
 job = pausable.start(noting, "parent's")
 sys.stdout.flush()
 if os.fork() == 0:
@@ -575,6 +580,7 @@ def test_in_the_child_the_threads_that_are_gone_end_in_silence():
         EXIT
         + """
 import os
+import sys
 started, done = threading.Event(), threading.Event()
 def body():
     global job
@@ -595,3 +601,39 @@ thread.join()
     )
     assert out == "child forked>\nfinally thread\n"
     assert err == ""
+
+
+def test_a_job_that_exits_in_its_cleanup_does_not_keep_others_from_theirs():
+    log = []
+
+    def body(number):
+        try:
+            pausable.pause()
+        finally:
+            log.append(number)
+            sys.exit(number)
+
+    held = []
+    in_thread(lambda: held.extend(pausable.start(body, number) for number in range(3)))
+    assert log == [0, 1, 2]
+
+
+def test_start_never_waits_for_the_cleanup_of_a_lost_job():
+    gate = threading.Event()
+    log = []
+
+    def body():
+        try:
+            pausable.pause()
+        finally:
+            with concurrent.futures.ThreadPoolExecutor(1) as executor:
+                pausable.wait_for(executor.submit(gate.wait, 10))
+            log.append("cleaned up")
+
+    with pytest.warns(ResourceWarning, match="keep its handle"):
+        pausable.start(body)
+    pausable.start(int)
+    assert log == []
+    gate.set()
+    while not log:
+        pausable.start(int)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import warnings
 
@@ -343,3 +344,26 @@ def test_figures_and_text_agree():
         assert repr(pool) == "<JobPool paused=1 idle=1 max_size=3>"
         assert pool.jobs() == [job]
         finish(job)
+
+
+def test_a_fibre_made_deep_by_nested_jobs_is_not_used_for_shallow_ones():
+    def nest(levels):
+        return pausable.start(nest, levels - 1).result() if levels else None
+
+    def recurse(levels):
+        return recurse(levels - 1) if levels else "deep enough"
+
+    nest(60)
+    limit = sys.getrecursionlimit()
+    here = len(inspect.stack(0))
+    jobs = [pausable.start(pausable.pause) for _ in range(60)]  # take every idle fibre
+    for job in jobs:
+        job.close()
+    levels = int((limit - here) * 0.6)
+    held = []
+    for _ in range(60):
+        job = pausable.start(lambda: (recurse(levels), pausable.pause()))
+        held.append(job)
+    assert all(job.paused for job in held)
+    for job in held:
+        job.close()

@@ -226,7 +226,7 @@ def test_a_future_that_fails_to_take_the_callback_leaves_no_promise():
     job = pausable.start(pausable.wait_for, Broken(), 60)
     with pytest.raises(OSError, match="broken"):
         job.result()
-    assert not job.wait_ctx.awaits_wake()
+    assert not job.wait_ctx.has_wakers()
 
 
 def test_two_jobs_wait_for_one_future(future):

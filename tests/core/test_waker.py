@@ -178,7 +178,7 @@ def test_a_wake_after_the_jobs_end_wakes_nothing_even_in_a_reused_context():
     job = pool.start_in(ctx, pausable.pause)
     in_thread(wakers[0].wake)
     assert log == []
-    assert not ctx.awaits_wake()
+    assert not ctx.has_wakers()
     finish(job)
 
 
@@ -201,7 +201,7 @@ def test_closing_an_old_waker_does_not_disturb_the_next_jobs():
     new.wake()
     old.clear()
     old.close()
-    assert ctx.awaits_wake()
+    assert ctx.has_wakers()
     assert readable(ctx.fds()[0])
     finish(job)
 
@@ -235,12 +235,12 @@ def test_a_wake_that_is_overtaken_by_the_close_leaves_no_level_behind():
 def test_a_waker_promises_until_it_is_closed():
     ctx = pausable.WaitContext()
     first, second = ctx.waker(), ctx.waker()
-    assert ctx.awaits_wake()
+    assert ctx.has_wakers()
     first.close()
     first.close()
-    assert ctx.awaits_wake()
+    assert ctx.has_wakers()
     second.close()
-    assert not ctx.awaits_wake()
+    assert not ctx.has_wakers()
 
 
 def test_wake_works_from_a_signal_handler():
@@ -266,6 +266,34 @@ def test_running_out_of_descriptors_leaves_no_half_made_wake_fd(monkeypatch):
             ctx.waker()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert not ctx.awaits_wake()
+    assert not ctx.has_wakers()
     assert ctx.fds() == []
     ctx.waker().close()
+
+
+def test_a_waker_works_when_the_callback_is_unset():
+    ctx, calls = pausable.WaitContext(), []
+    ctx.set_callback(lambda: calls.append(1))
+    waker = ctx.waker()
+    ctx.set_callback(None)
+    waker.wake()
+    assert calls == []
+    assert readable(ctx.fds()[0])
+
+
+def test_a_signal_handler_that_sets_while_clear_reads_loses_no_later_wake(monkeypatch):
+    fd = WakeFd()
+    fd.set()
+    read = os.read
+
+    def interrupted(*args):
+        fd.set()  # the handler
+        return read(*args)
+
+    monkeypatch.setattr(os, "read", interrupted)
+    fd.clear()
+    monkeypatch.setattr(os, "read", read)
+    fd.set()
+    assert readable(fd.fd)
+    fd.clear()
+    assert not readable(fd.fd)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import contextlib
 import itertools
 import os
 import threading
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import pausable
-from core._support import one_pipe_after_another, pauses
+from core._support import in_thread, one_pipe_after_another, pauses
+from pausable.loops._blocking import Driver
 
 FDS = Path("/proc/self/fd")
 
@@ -324,3 +327,73 @@ def test_no_descriptor_is_left_open():
     list(pausable.map(wait_by_polling, range(20)))
     pausable.map(int, [1]).close()
     assert len(list(FDS.iterdir())) == before
+
+
+def test_another_thread_may_take_all_results_but_not_go_on_with_them():
+    jobs = [pausable.start(int) for _ in range(3)]  # idle fibres of this thread
+    assert all(job.done() for job in jobs)
+    calls = pausable.map(lambda n: pauses(2, n), range(10), jobs=4)
+    assert in_thread(lambda: list(calls)) == list(range(10))
+    assert pausable.start(pauses, 0).done()  # this thread's pool is none the worse
+
+    calls = pausable.map(lambda n: pauses(2, n), range(10), jobs=4)
+    assert next(calls) == 0
+    for use in (calls.__next__, calls.close):
+        with pytest.raises(pausable.WrongThread, match="in the thread that took the first"):
+            in_thread(use)
+    assert list(calls) == list(range(1, 10))
+
+
+def test_a_forked_child_that_closes_its_copy_leaves_the_parents_alone():
+    reader, writer = os.pipe()
+
+    def body():
+        pausable.current_job().wait_ctx.set_wait_fd("engine", reader)
+        pausable.pause()
+        return os.read(reader, 1)
+
+    with pausable.map(lambda _: body(), [0]) as calls:
+        calls._driver = driver = Driver(pausable.thread_pool())
+        calls._fill(driver)
+        pid = os.fork()
+        if not pid:
+            with contextlib.suppress(BaseException):
+                next(calls)
+            os._exit(0 if calls._driver is None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        os.write(writer, b"x")
+        assert list(calls) == [b"x"]
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_descriptor_that_cannot_be_waited_for_is_polled(tmp_path):
+    plain = (tmp_path / "plain").open("w+")
+
+    def body():
+        pausable.current_job().wait_ctx.set_wait_fd("engine", plain.fileno())
+        pausable.pause()
+        return "done"
+
+    with plain:
+        assert list(pausable.map(lambda _: body(), range(3))) == ["done"] * 3
+
+
+def test_an_engines_old_word_does_not_hold_a_later_pause_up_for_ever():
+    def body():
+        ctx = pausable.current_job().wait_ctx
+        ctx.status = pausable.Status.OK
+        ctx.callback()
+        pausable.pause()
+        return pausable.pause()  # nobody will call for this one
+
+    assert list(pausable.map(lambda _: body(), [0])) == [True]
+
+
+def test_a_future_of_the_loop_that_map_blocks_is_refused():
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        with pytest.raises(pausable.WouldDeadlock, match=r"await pausable\.run"):
+            list(pausable.map(pausable.wait_for, [future]))
+
+    asyncio.run(main())

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import gc
 import os
+import signal
 import sys
 import threading
 
@@ -581,3 +582,46 @@ def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
         return await asyncio.gather(*[pausable.run(outer) for _ in range(5)])
 
     assert run_loop(main()) == ["inner"] * 5
+
+
+def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
+    woken = []
+
+    def body():
+        with pausable.current_job().wait_ctx.waker() as waker:
+            signal.signal(signal.SIGUSR1, lambda *_: (woken.append(1), waker.wake()))
+            threading.Thread(target=signal.raise_signal, args=(signal.SIGUSR1,)).start()
+            while not woken:
+                pausable.pause()
+        return "woken"
+
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        assert asyncio.run(pausable.run(body)) == "woken"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_future_of_another_threads_loop_is_refused_in_a_job():
+    other = asyncio.new_event_loop()
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    future = other.create_future()
+    try:
+        with pytest.raises(pausable.WouldDeadlock, match="run_coroutine_threadsafe"):
+            asyncio.run(pausable.run(pausable.wait_for, future))
+    finally:
+        other.call_soon_threadsafe(other.stop)
+        thread.join()
+        other.close()
+
+
+def test_a_waited_future_keeps_no_callback_after_a_timeout():
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await pausable.run(pausable.wait_for, future, timeout_s=0)
+        return future._callbacks
+
+    assert not asyncio.run(main())

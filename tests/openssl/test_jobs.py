@@ -1,6 +1,7 @@
 """ASYNC_start_job and its kin: results, arguments, pools, and every row of the misuse tables."""
 
 import contextlib
+import os
 import threading
 
 import pytest
@@ -458,6 +459,15 @@ def test_a_job_whose_ctx_was_freed_cannot_be_resumed(api, ctx, paused, reasons):
     assert cleaned == [(ctx, None, 3, None)]
     assert start(api, None, slot=paused) == ASYNC_ERR
     assert reasons(api) == INTERNAL
+
+
+def test_a_job_paused_before_a_fork_is_the_parents(api, paused, reasons):
+    pid = os.fork()
+    if not pid:
+        refused = start(api, None, slot=paused) == ASYNC_ERR and reasons(api) == INTERNAL
+        os._exit(0 if refused and start(api, plain) == ASYNC_FINISH else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert start(api, None, slot=paused) == ASYNC_FINISH
 
 
 def test_start_in_a_freed_ctx_is_refused(api, ctx, reasons):

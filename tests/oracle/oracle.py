@@ -24,6 +24,7 @@ FLAGS = ("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-Wall", "-Wextra", "-W
 LIBRARIES = ("-lcrypto", "-lpthread")
 SEPARATOR = "%%"  # a line of its own between scripts, and between traces
 SYNTAX_ERROR = 2
+TIMEOUT_S = 300.0  # a hang of one script costs 5 s, so this is the driver itself
 CHUNK_SCRIPTS = 500  # per driver process: keeps input and output well below a pipe's worries
 RECORDED_VERSION = "OpenSSL 3.0.19"  # that the traces in scenario/data/3x come from
 
@@ -57,7 +58,16 @@ def _compile(into: Path) -> None:
     command = [_compiler(), *FLAGS, *sources, "-o", str(into), *LIBRARIES]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise OracleUnavailable(f"the driver does not compile here:\n{done.stderr}")
+        if not _has_headers():
+            raise OracleUnavailable("OpenSSL's headers are not here: <openssl/async.h>")
+        raise RuntimeError(f"the oracle's driver does not compile:\n{done.stderr}")
+
+
+def _has_headers() -> bool:
+    command = [_compiler(), "-E", "-x", "c", "-"]
+    text = "#include <openssl/async.h>\n"
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 @functools.cache
@@ -118,7 +128,9 @@ def run_many(scripts: Sequence[str]) -> list[list[str]]:
 
 def _run_chunk(scripts: Sequence[str]) -> list[list[str]]:
     text = f"\n{SEPARATOR}\n".join(scripts)
-    done = subprocess.run([str(driver())], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(driver())], input=text, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+    )
     if done.returncode == SYNTAX_ERROR:
         raise ScriptError(done.stderr.strip())
     if done.returncode != 0:

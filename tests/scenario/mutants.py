@@ -113,8 +113,8 @@ MUTANTS = [
     Mutant(
         "get_fd means the newest",
         _CTX,
-        "        entry = self._by_key[key][-1]\n",
-        "        entry = self._by_key[key][0]\n",
+        "        entry = self._stack(key)[-1]\n",
+        "        entry = self._stack(key)[0]\n",
     ),
     Mutant(
         "clear_fd means the newest",
@@ -210,7 +210,8 @@ MUTANTS = [
         "NO_JOBS raises no error",
         _JOBS,
         "            return ASYNC_NO_JOBS\n",
-        "            self._errors.refuse('ASYNC_start_job', '')\n            return ASYNC_NO_JOBS\n",
+        "            self._errors.refuse('ASYNC_start_job', '')\n"
+        "            return ASYNC_NO_JOBS\n",
     ),
     Mutant(
         "ret is written on FINISH only",
@@ -298,8 +299,8 @@ def caught_by(mutant: Mutant, folder: Path, programs: int = PROGRAMS) -> int | N
         timeout=100,
         check=False,
     )
-    if done.returncode != 0:  # it broke so much that the interpreter itself stumbled
-        return -1
+    if done.returncode != 0:
+        raise RuntimeError(f"the mutant of {mutant.rule!r} did not run:\n{done.stderr}")
     found = json.loads(done.stdout.splitlines()[-1])
     return found[0] if found else None
 
@@ -313,7 +314,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             seed = caught_by(mutant, Path(folder), options.programs)
         missed += seed is None
-        what = {None: "NOT CAUGHT", -1: "caught (it crashed)"}.get(seed, f"caught by seed {seed}")
+        what = "NOT CAUGHT" if seed is None else f"caught by seed {seed}"
         print(f"{mutant.rule:70} {what}")
     print(f"{len(MUTANTS) - missed} of {len(MUTANTS)} caught")
     return 1 if missed else 0

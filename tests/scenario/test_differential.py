@@ -21,3 +21,9 @@ def test_random_programs_give_the_traces_of_libcrypto():
 def test_a_broken_rule_is_caught(mutant, tmp_path):
     assert source_of(mutant).count(mutant.line) == 1, "the table of mutants is out of date"
     assert caught_by(mutant, tmp_path) is not None
+
+
+def test_what_is_not_broken_is_not_caught(tmp_path):
+    line = source_of(MUTANTS[0]).splitlines(keepends=True)[0]
+    control = MUTANTS[0]._replace(rule="control", line=line, instead=line)
+    assert caught_by(control, tmp_path) is None

@@ -7,17 +7,17 @@ The task that awaits `run` resumes the job, always, and the job runs in that tas
 from __future__ import annotations
 
 import asyncio
-from _thread import get_ident
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 from pausable._fibre import current_context
 from pausable._job import Job
+from pausable._patience import POLL_S
 from pausable._threads import thread_pool
 from pausable._wait_context import WaitContext
 from pausable.errors import JobCancelled, NoJobsAvailable
-from pausable.loops._promise import FIRST_DELAY_S, must_poll, next_delay_s
+from pausable.loops._promise import Patience
 
 __all__ = ["run_in_task"]
 
@@ -32,18 +32,15 @@ class _Wakeup:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread = get_ident()
         self._called = False
         self._waiter: asyncio.Future[None] | None = None
 
     def __call__(self) -> None:
-        if get_ident() == self._thread:
-            self._fire()
-        else:
-            try:
-                self._loop.call_soon_threadsafe(self._fire)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                pass
+        # Also in the loop's own thread: a signal handler runs there while the loop sleeps.
+        try:
+            self._loop.call_soon_threadsafe(self._fire)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            pass
 
     def _fire(self) -> None:
         self._called = True
@@ -75,6 +72,7 @@ class _Readers:
         self._ready = ready
         self._loop = asyncio.get_running_loop()
         self._watched: set[int] = set()
+        self.incomplete = False  # the loop cannot wait for one of the descriptors
 
     def update(self) -> None:
         added, deleted = self._ctx.changed_fds()
@@ -85,8 +83,13 @@ class _Readers:
         fresh = wanted.intersection(added)
         for fd in self._watched - (wanted - fresh):
             self._loop.remove_reader(fd)
+        self.incomplete = False
         for fd in wanted - (self._watched - fresh):
-            self._loop.add_reader(fd, self._ready)
+            try:
+                self._loop.add_reader(fd, self._ready)
+            except (OSError, ValueError, NotImplementedError):  # closed, a plain file, Windows
+                self.incomplete = True
+                wanted = wanted - {fd}
         self._watched = wanted
 
     def close(self) -> None:
@@ -135,17 +138,15 @@ async def _drive(job: Job[Any], ctx: WaitContext, wakeup: _Wakeup) -> None:
     """Resume the job until it has ended. If the task is cancelled, so is the job."""
     readers = _Readers(ctx, wakeup._fire)
     cancelled: asyncio.CancelledError | None = None
-    delay_s = FIRST_DELAY_S
+    patience = Patience()
     try:
         while not job.done():
             try:
                 readers.update()
-                if must_poll(ctx):
-                    await wakeup.wait(delay_s)
-                    delay_s = next_delay_s(delay_s)
-                else:
-                    await wakeup.wait(None)
-                    delay_s = FIRST_DELAY_S
+                delay_s = patience.delay_s(ctx)
+                if readers.incomplete:
+                    delay_s = POLL_S if delay_s is None else min(delay_s, POLL_S)
+                await wakeup.wait(delay_s)
             except asyncio.CancelledError as exc:
                 cancelled = cancelled or exc
                 job.cancel()

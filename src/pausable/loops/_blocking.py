@@ -1,27 +1,29 @@
-"""Many jobs in one thread of a plain script, without an event loop."""
+"""Drives many jobs in one thread of a plain script, without an event loop."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import os
 import selectors
 import time
+from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
+from pausable import _report
 from pausable._job import Job
+from pausable._patience import POLL_S
 from pausable._pool import JobPool
-from pausable._threads import thread_pool
 from pausable._wait_context import WaitContext
 from pausable._wakefd import WakeFd
-from pausable.errors import JobStateError, NoJobsAvailable
-from pausable.loops._promise import FIRST_DELAY_S, must_poll, next_delay_s
+from pausable.errors import ForkedJobError, WrongThread
+from pausable.loops._promise import Patience
 
-__all__ = ["Map"]
+__all__ = ["Driver"]
 
 T = TypeVar("T")
-
-#: How many finished results, in multiples of `jobs`, may wait for a slower one before them.
-WINDOW: Final = 4
 
 
 class _Task(Generic[T]):
@@ -30,10 +32,12 @@ class _Task(Generic[T]):
     def __init__(self, driver: Driver) -> None:
         self.ctx = WaitContext()
         self.ctx.set_callback(self.wake)
+        self.ctx.driver_blocks = True
         self.job: Job[T] | None = None
-        self.delay_s = FIRST_DELAY_S
-        self.due: float | None = None  # when to look again, if nothing promises to wake it
+        self.patience = Patience()
+        self.due: float | None = None  # when to look again, if nothing wakes it before
         self.watched: set[int] = set()
+        self.unwatchable = False  # the system cannot wait for one of its descriptors
         self._driver = driver
         self._queued = False
 
@@ -56,6 +60,10 @@ class Driver:
         self.alarm = WakeFd()
         self._pool = pool
         self._tasks: set[_Task[Any]] = set()
+        self._due: list[tuple[float, int, _Task[Any]]] = []  # a heap; stale where task.due differs
+        self._numbers = itertools.count()
+        self._pid = os.getpid()
+        self._thread = get_ident()
         self._watchers: dict[int, set[_Task[Any]]] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.alarm.fd, selectors.EVENT_READ)
@@ -80,25 +88,50 @@ class Driver:
             self._watch(task)
         return job
 
+    def check_thread(self) -> None:
+        """Refuse any thread but the jobs' own.
+
+        Raises:
+            WrongThread: this is another one.
+        """
+        if get_ident() != self._thread:
+            raise WrongThread(
+                f"the jobs were started in {_report.thread_name(self._thread)} and can only be"
+                f" driven there, not in {_report.thread_name(get_ident())}; use up or close the"
+                " results of pausable.map in the thread that took the first of them"
+            )
+
     def step(self) -> None:
         """Wait until a job is ready, and resume each that is, once."""
-        now = time.monotonic()
-        due = min((task.due for task in self._tasks if task.due is not None), default=None)
-        wait_s = 0.0 if self.ready else None if due is None else max(0.0, due - now)
-        for key, _ in self._selector.select(wait_s):
+        if os.getpid() != self._pid:
+            raise ForkedJobError(
+                "the jobs were started before os.fork() and belong to the parent process; start"
+                " them anew here"
+            )
+        for key, _ in self._selector.select(self._wait_s()):
             for task in self._watchers.get(key.fd, ()):
                 task.wake()
         self.alarm.clear()
-        if due is not None:
-            now = time.monotonic()
-            for task in self._tasks:
-                if task.due is not None and task.due <= now:
-                    task.wake()
+        self._wake_due()
         for _ in range(len(self.ready)):
             task = self.ready.popleft()
             task.dequeue()
             if task in self._tasks:
                 self._resume(task)
+
+    def _wait_s(self) -> float | None:
+        while self._due and self._due[0][0] != self._due[0][2].due:
+            heapq.heappop(self._due)
+        if self.ready:
+            return 0.0
+        return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+
+    def _wake_due(self) -> None:
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            due, _, task = heapq.heappop(self._due)
+            if task.due == due:
+                task.wake()
 
     def close(self) -> None:
         """Unwind every job, and close what was opened."""
@@ -109,7 +142,9 @@ class Driver:
                     task.job.close()
             except BaseException as exc:
                 failure = failure or exc
-            self._forget(task)
+            if os.getpid() == self._pid:
+                self._forget(task)
+        # In the child of a fork, that is all: the system shares what is watched with the parent.
         self._selector.close()
         self.alarm.close()
         if failure is not None:
@@ -132,21 +167,31 @@ class Driver:
         if added or deleted:
             self._renew(task.watched.intersection(added))
             self._set_watched(task, {fd for fd in task.ctx.fds() if fd >= 0})
-        if must_poll(task.ctx):
-            task.due = time.monotonic() + task.delay_s
-            task.delay_s = next_delay_s(task.delay_s)
-        else:
+        delay_s = task.patience.delay_s(task.ctx)
+        if task.unwatchable and (delay_s is None or delay_s > POLL_S):
+            delay_s = POLL_S
+        if delay_s is None:
             task.due = None
-            task.delay_s = FIRST_DELAY_S
+        else:
+            task.due = time.monotonic() + delay_s
+            heapq.heappush(self._due, (task.due, next(self._numbers), task))
 
     def _renew(self, fds: set[int]) -> None:
         """Watch descriptors anew: each may be a new file under an old number."""
         for fd in fds:
             self._selector.unregister(fd)
+            self._register(fd)
+
+    def _register(self, fd: int) -> bool:
+        try:
             self._selector.register(fd, selectors.EVENT_READ)
+        except (OSError, ValueError):  # closed, or a plain file, which is always readable
+            return False
+        return True
 
     def _forget(self, task: _Task[Any]) -> None:
         self._tasks.discard(task)
+        task.due = None
         self._set_watched(task, set())
         task.ctx.close()
 
@@ -157,94 +202,11 @@ class Driver:
             if not watchers:
                 del self._watchers[fd]
                 self._selector.unregister(fd)
+        task.unwatchable = False
         for fd in wanted - task.watched:
-            watchers = self._watchers.setdefault(fd, set())
-            if not watchers:
-                self._selector.register(fd, selectors.EVENT_READ)
-            watchers.add(task)
+            if fd in self._watchers or self._register(fd):
+                self._watchers.setdefault(fd, set()).add(task)
+            else:
+                task.unwatchable = True
+                wanted = wanted - {fd}
         task.watched = wanted
-
-
-class Map(Iterator[T]):
-    """The results of `map`, in the order of its arguments."""
-
-    def __init__(self, fn: Callable[..., T], calls: Iterable[tuple[Any, ...]], jobs: int) -> None:
-        if not callable(fn):
-            raise TypeError(f"fn has to be callable, not {fn!r}")
-        if not isinstance(jobs, int) or isinstance(jobs, bool):
-            raise TypeError(f"jobs has to be an int, not {jobs!r}")
-        if jobs < 1:
-            raise ValueError(f"jobs has to be 1 or more, not {jobs}")
-        self._fn = fn
-        self._calls: Iterator[tuple[Any, ...]] | None = iter(calls)
-        self._jobs = jobs
-        self._pending: deque[Job[T]] = deque()
-        self._driver: Driver | None = Driver(thread_pool())
-
-    def __iter__(self) -> Map[T]:
-        return self
-
-    def __next__(self) -> T:
-        """Return the next result, or raise what its call raised; that ends the iteration."""
-        driver = self._driver
-        if driver is None:
-            raise StopIteration
-        try:
-            self._fill(driver)
-            while self._pending and not self._pending[0].done():
-                driver.step()
-                self._fill(driver)
-            if self._pending:
-                return _result(self._pending.popleft())
-        except BaseException:
-            self.close()
-            raise
-        self.close()
-        raise StopIteration
-
-    def close(self) -> None:
-        """Unwind the jobs that are under way and end the iteration."""
-        driver, self._driver = self._driver, None
-        self._pending.clear()
-        if driver is not None:
-            driver.close()
-
-    def __enter__(self) -> Map[T]:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    def _fill(self, driver: Driver) -> None:
-        """Start as many jobs as may be under way."""
-        while (
-            self._calls is not None
-            and driver.under_way < self._jobs
-            and len(self._pending) < WINDOW * self._jobs
-        ):
-            try:
-                args = next(self._calls)
-            except StopIteration:
-                self._calls = None
-                return
-            job = self._start(driver, args)
-            self._pending.append(job)
-
-    def _start(self, driver: Driver, args: tuple[Any, ...]) -> Job[T]:
-        while True:
-            try:
-                return driver.start(self._fn, args)
-            except NoJobsAvailable:
-                if not driver.under_way:
-                    raise  # others' jobs fill the pool, and we cannot drive those
-                driver.step()
-
-
-def _result(job: Job[T]) -> T:
-    try:
-        return job.result()
-    except StopIteration as exc:
-        raise JobStateError(
-            f"{job!r} raised StopIteration, which would end the iteration over all results; let"
-            " the function return a value instead"
-        ) from exc

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from pausable.loops._blocking import Map
+from pausable.loops._map import Map
 
 if sys.version_info >= (3, 11):
     from typing import ParamSpec
@@ -47,10 +47,11 @@ def map(fn: Callable[..., T], /, *iterables: Iterable[Any], jobs: int = 64) -> M
 
     Results come in the order of the arguments. Work goes on only while `next()` waits for one, and
     arguments are taken as jobs are started. What a call raises is raised in its place and ends the
-    iteration; that, Ctrl-C, `close()` and the end of a `with` block unwind every job under way.
+    iteration; that, Ctrl-C, `close()` and the end of a `with` block unwind every job under way. A
+    loop over the results that is left by `break` does not: use `with pausable.map(...) as results`.
 
     Pauses: never; it blocks the thread.
-    Threads: the one that calls it.
+    Threads: the one that takes the first result.
 
     Args:
         jobs: the most jobs under way at once, 1 or more.

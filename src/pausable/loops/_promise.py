@@ -1,4 +1,4 @@
-"""What to wait for while a job is paused: one decision for all drivers."""
+"""How long to wait while a job is paused: one decision for all drivers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,37 @@ from typing import Final
 from pausable._patience import POLL_S
 from pausable._wait_context import Status, WaitContext
 
-__all__ = ["FIRST_DELAY_S", "must_poll", "next_delay_s"]
-
-#: The first wait of a job that nothing promises to wake: let others run, then look again.
-FIRST_DELAY_S: Final = 0.0
+__all__ = ["Patience"]
 
 _STEP_S: Final = 0.0005
 
-
-def must_poll(ctx: WaitContext) -> bool:
-    """Tell whether nobody promised to wake the job, so that it has to be resumed to find out.
-
-    So it is too when an engine was busy (EAGAIN) or failed (ERR): no wake comes from it.
-    """
-    if ctx.awaits_wake():
-        return False
-    return ctx._status in (Status.ERR, Status.EAGAIN) or not ctx.fds()
+#: An engine's word (a descriptor, the status OK) is believed that long. It may have been meant for
+#: an earlier pause of the same job; a resume that comes too early does no harm.
+BELIEF_S: Final = 1.0
 
 
-def next_delay_s(delay_s: float) -> float:
-    """Return the delay after `delay_s`: it doubles, up to 10 ms."""
-    return min(POLL_S, max(_STEP_S, delay_s * 2))
+class Patience:
+    """How long a job may be left alone, if nothing wakes it."""
+
+    __slots__ = ("_delay_s",)
+
+    def __init__(self) -> None:
+        self._delay_s = 0.0
+
+    def delay_s(self, ctx: WaitContext) -> float | None:
+        """Return the seconds until the job has to be resumed to see; None: it will be woken.
+
+        Where nobody promised anything, that is 0 at first (let others run), then doubles up to
+        10 ms. So it is too when an engine was busy (EAGAIN) or failed (ERR): no wake comes from it.
+        """
+        if ctx.has_wakers():
+            self._delay_s = 0.0
+            return None
+        status = ctx.status
+        busy = status in {Status.EAGAIN, Status.ERR}
+        if status == Status.OK or (ctx.has_fds() and not busy):
+            self._delay_s = 0.0
+            return BELIEF_S
+        delay_s = self._delay_s
+        self._delay_s = min(POLL_S, max(_STEP_S, delay_s * 2))
+        return delay_s
