@@ -7,15 +7,68 @@ import pytest
 from pausable import openssl
 from pausable.openssl import pre1_1, v1_1
 
-JOBS = ["ASYNC_init_thread", "ASYNC_cleanup_thread", "ASYNC_start_job", "ASYNC_pause_job", "ASYNC_get_current_job", "ASYNC_get_wait_ctx", "ASYNC_block_pause", "ASYNC_unblock_pause", "ASYNC_is_capable", "ASYNC_ERR", "ASYNC_NO_JOBS", "ASYNC_PAUSE", "ASYNC_FINISH"]
+JOBS = [
+    "ASYNC_init_thread",
+    "ASYNC_cleanup_thread",
+    "ASYNC_start_job",
+    "ASYNC_pause_job",
+    "ASYNC_get_current_job",
+    "ASYNC_get_wait_ctx",
+    "ASYNC_block_pause",
+    "ASYNC_unblock_pause",
+    "ASYNC_is_capable",
+    "ASYNC_ERR",
+    "ASYNC_NO_JOBS",
+    "ASYNC_PAUSE",
+    "ASYNC_FINISH",
+]
 
-WAIT_CTX = ["ASYNC_WAIT_CTX_new", "ASYNC_WAIT_CTX_free", "ASYNC_WAIT_CTX_set_wait_fd", "ASYNC_WAIT_CTX_get_fd", "ASYNC_WAIT_CTX_get_all_fds", "ASYNC_WAIT_CTX_get_changed_fds", "ASYNC_WAIT_CTX_clear_fd"]
+WAIT_CTX = [
+    "ASYNC_WAIT_CTX_new",
+    "ASYNC_WAIT_CTX_free",
+    "ASYNC_WAIT_CTX_set_wait_fd",
+    "ASYNC_WAIT_CTX_get_fd",
+    "ASYNC_WAIT_CTX_get_all_fds",
+    "ASYNC_WAIT_CTX_get_changed_fds",
+    "ASYNC_WAIT_CTX_clear_fd",
+]
 
-SINCE_3 = ["ASYNC_WAIT_CTX_set_callback", "ASYNC_WAIT_CTX_get_callback", "ASYNC_WAIT_CTX_set_status", "ASYNC_WAIT_CTX_get_status", "ASYNC_STATUS_UNSUPPORTED", "ASYNC_STATUS_ERR", "ASYNC_STATUS_OK", "ASYNC_STATUS_EAGAIN", "ASYNC_set_mem_functions", "ASYNC_get_mem_functions"]
+SINCE_3 = [
+    "ASYNC_WAIT_CTX_set_callback",
+    "ASYNC_WAIT_CTX_get_callback",
+    "ASYNC_WAIT_CTX_set_status",
+    "ASYNC_WAIT_CTX_get_status",
+    "ASYNC_STATUS_UNSUPPORTED",
+    "ASYNC_STATUS_ERR",
+    "ASYNC_STATUS_OK",
+    "ASYNC_STATUS_EAGAIN",
+    "ASYNC_set_mem_functions",
+    "ASYNC_get_mem_functions",
+]
 
-POOL = ["ASYNC_init_pool", "ASYNC_free_pool", "ASYNC_start_job", "ASYNC_pause_job", "ASYNC_in_job", "ASYNC_get_wait_fd", "ASYNC_get_current_job", "ASYNC_wake", "ASYNC_clear_wake", "ASYNC_ERR", "ASYNC_NO_JOBS", "ASYNC_PAUSE", "ASYNC_FINISH"]
+POOL = [
+    "ASYNC_init_pool",
+    "ASYNC_free_pool",
+    "ASYNC_start_job",
+    "ASYNC_pause_job",
+    "ASYNC_in_job",
+    "ASYNC_get_wait_fd",
+    "ASYNC_get_current_job",
+    "ASYNC_wake",
+    "ASYNC_clear_wake",
+    "ASYNC_ERR",
+    "ASYNC_NO_JOBS",
+    "ASYNC_PAUSE",
+    "ASYNC_FINISH",
+]
 
-QUEUE = ["ERR_get_error", "ERR_peek_error", "ERR_clear_error", "ERR_error_string", "ERR_print_errors"]
+QUEUE = [
+    "ERR_get_error",
+    "ERR_peek_error",
+    "ERR_clear_error",
+    "ERR_error_string",
+    "ERR_print_errors",
+]
 
 #: Parameters in the manual's order.
 SIGNATURES = {
