@@ -18,7 +18,8 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 unit: system $(VENV)/installed-dev
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
+	    $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60

@@ -590,7 +590,9 @@ def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
     def body():
         with pausable.current_job().wait_ctx.waker() as waker:
             signal.signal(signal.SIGUSR1, lambda *_: (woken.append(1), waker.wake()))
-            threading.Thread(target=signal.raise_signal, args=(signal.SIGUSR1,)).start()
+            loops_thread = threading.main_thread().ident
+            kill = threading.Timer(0.01, signal.pthread_kill, (loops_thread, signal.SIGUSR1))
+            kill.start()
             while not woken:
                 pausable.pause()
         return "woken"
