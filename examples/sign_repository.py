@@ -47,8 +47,9 @@ def main() -> int:
         print(f"{JOBS} in flight:     {many['elapsed_s']:6.2f} s, {many['signed']} files signed")
         faster = one["elapsed_s"] / many["elapsed_s"]
         print(
-            f"\nThat is {faster:.0f} times as fast, on {many['threads_running_jobs']} thread: up to"
-            f" {many['most_paused_at_once']} signings were paused at once."
+            f"\nThat is {faster:.0f} times as fast. All files were handled on"
+            f" {many['threads_running_jobs']} thread, with up to {many['most_paused_at_once']} jobs"
+            " paused at once\nwhile other threads stood in for the key."
         )
         signed = [(x, Path(folder, run, f"{x.name}.sig")) for run in ("one", "many") for x in links]
         valid = count_valid(public_key, signed)
@@ -127,4 +128,7 @@ def openssl(*args: str, check: bool = True) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

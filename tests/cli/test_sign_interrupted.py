@@ -46,7 +46,7 @@ def test_ctrl_c_unwinds_every_job_and_leaves_no_partial_file(spawn, keys, files,
     _, err = process.communicate()
     signed = [path for path in paths if Path(f"{path}.sig").exists()]
     assert process.returncode == 130
-    assert err == f"pausable: interrupted; {len(signed)} files were signed\n"
+    assert err == f"pausable: interrupted; {len(signed)} files were signed; run it again to go on\n"
     assert 20 <= len(signed) < 500
     assert _all_signed(keys, signed)
     assert leftovers() == []
@@ -59,7 +59,10 @@ def test_ctrl_c_ends_a_slow_key_operation_at_once(spawn, keys, files):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert (process.returncode, err) == (130, "pausable: interrupted; 0 files were signed\n")
+    assert (process.returncode, err) == (
+        130,
+        "pausable: interrupted; 0 files were signed; run it again to go on\n",
+    )
     assert json.loads(out)["interrupted"] is True
 
 

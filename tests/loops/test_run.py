@@ -627,3 +627,11 @@ def test_a_waited_future_keeps_no_callback_after_a_timeout():
         return future._callbacks
 
     assert not asyncio.run(main())
+
+
+def test_a_coroutine_function_is_refused_with_what_to_do_instead():
+    async def body():
+        """Nothing to pause."""
+
+    with pytest.raises(TypeError, match=r"is a coroutine function.*: await it"):
+        pausable.run(body)

@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 def _check_latency(_ctx: object, _param: object, value: float) -> float:
     if not (math.isfinite(value) and 0 <= value <= _MAX_LATENCY_MS):
-        raise click.BadParameter(f"{value} is not in the range 0 to {_MAX_LATENCY_MS:.0f}")
+        raise click.BadParameter(f"{value} is not in the range 0 to {_MAX_LATENCY_MS:.0f}.")
     return value
 
 
@@ -99,7 +99,8 @@ def sign(
 
     Each FILE gets a detached signature, FILE.sig, written whole or not at all. A file that has a
     valid signature is skipped, so an interrupted run goes on where it stopped when it is started
-    again. A file that cannot be signed costs that file alone.
+    again. One that is not valid, or another key's, is replaced. A file that cannot be signed costs
+    that file alone.
 
     RSA and ECDSA keys sign a digest of the file; Ed25519 signs the file itself. For P-384 and
     P-521, a digest as wide as the curve (--digest sha384, sha512) is what FIPS 186-5 asks for. The
@@ -152,7 +153,8 @@ def sign(
     elif not batch.interrupted:
         say(_summary(batch, outcomes, elapsed_s))
     if batch.interrupted:
-        say(f"pausable: interrupted; {_count(outcomes, 'signed')} files were signed", err=True)
+        signed = _count(outcomes, "signed")
+        say(f"pausable: interrupted; {signed} files were signed; run it again to go on", err=True)
         return INTERRUPTED
     return _FAILED if _count(outcomes, "failed") else 0
 
@@ -163,10 +165,8 @@ def _count(outcomes: list[Outcome], what: str) -> int:
 
 def _summary(batch: Batch, outcomes: list[Outcome], elapsed_s: float) -> str:
     counts = ", ".join(f"{_count(outcomes, what)} {what}" for what in _WHATS)
-    return (
-        f"{len(outcomes)} files: {counts}, in {elapsed_s:.2f} s; up to {batch.most_paused} jobs"
-        f" paused at once on {len(batch.threads)} thread"
-    )
+    paused = f"; up to {batch.most_paused} paused at once" if batch.most_paused else ""
+    return f"{len(outcomes)} files: {counts}, in {elapsed_s:.2f} s, on one thread{paused}"
 
 
 _WHATS = ("signed", "skipped", "failed")

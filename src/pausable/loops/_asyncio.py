@@ -19,7 +19,7 @@ from pausable._wait_context import WaitContext
 from pausable.errors import JobCancelled, NoJobsAvailable
 from pausable.loops._promise import Patience
 
-__all__ = ["run_in_task"]
+__all__ = ["run"]
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class _Readers:
         self._watched = set()
 
 
-async def run_in_task(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+async def run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     """Run a job in this task until it has ended."""
     wakeup = _Wakeup()
     with WaitContext() as ctx:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pausable.loops._map import Map
 
@@ -14,6 +14,9 @@ else:
     from typing_extensions import ParamSpec
 
 __all__ = ["map", "run"]
+
+#: A code object's mark of `async def`, as of inspect, which takes long to import.
+CO_COROUTINE: Final = 0x80
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -37,9 +40,14 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
     """
     if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
-    from pausable.loops._asyncio import run_in_task
+    if getattr(getattr(fn, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+        raise TypeError(
+            f"{fn!r} is a coroutine function, and jobs are for synchronous ones: await it, or in a"
+            " job wait_for(asyncio.ensure_future(coroutine))"
+        )
+    from pausable.loops import _asyncio
 
-    return run_in_task(fn, args, kwargs)
+    return _asyncio.run(fn, args, kwargs)
 
 
 def map(fn: Callable[..., T], /, *iterables: Iterable[Any], jobs: int = 64) -> Map[T]:

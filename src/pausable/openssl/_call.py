@@ -77,8 +77,9 @@ class Body:
         try:
             return operator.index(value)
         except TypeError:
+            name = getattr(self._func, "__name__", self._func)
             raise TypeError(
-                f"{self._func!r} returned {value!r}; a job function has to return an int"
+                f"{name}() returned {value!r}; a job function has to return an int, as in C"
             ) from None
 
 
