@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+COVERAGE ?= --cov --cov-report=term
 PYTEST_ARGS ?=
 
 .PHONY: run test check unit fuzz mutants format bench system clean
@@ -18,8 +19,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 unit: system $(VENV)/installed-dev
-	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-	    $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60
