@@ -31,7 +31,7 @@ from pausable import _report
 from pausable._cancel import MAX_DELIVERIES, CancelRequest
 from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
 from pausable._handle import Handle, call_back
-from pausable._patience import wait_until_awake
+from pausable._patience import check_timeout, wait_until_awake
 from pausable._state import State, Step, why_not
 from pausable._wait_context import WaitContext
 from pausable.errors import (
@@ -96,12 +96,12 @@ class JobFibre(Fibre):
     face: Any = None  # what another API knows this job by
     transient: bool = False  # not for the pool: it was made too deep in the stack
 
-    def __init__(self, pool: JobPool, *, transient: bool) -> None:
+    def __init__(self, pool: JobPool, *, depth: int, transient: bool) -> None:
         super().__init__()
         self.pool = pool
+        self.depth = depth
         self.alert = False
         self.context = None
-        self.depth = 0
         self.job = None
         self.lost = self._on_lost
         self.notable = False
@@ -474,8 +474,7 @@ class Job(Handle[T]):
         if self._fibre.state is RUNNING:
             raise JobStateError(f"{self!r} cannot be closed: {why_not(RUNNING, Step.RESUME)}")
         self._check_thread(self._fibre)
-        if timeout_s is not None and not timeout_s >= 0:
-            raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+        check_timeout(timeout_s)
         deadline = time.monotonic() + (CLOSE_TIMEOUT_S if timeout_s is None else timeout_s)
         done = self.cancel()
         while not done:

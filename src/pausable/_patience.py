@@ -8,10 +8,20 @@ from typing import Final
 
 from pausable._wait_context import WaitContext
 
-__all__ = ["POLL_S", "wait_until_awake"]
+__all__ = ["POLL_S", "check_timeout", "wait_until_awake"]
 
 #: The longest wait between two looks at a job that nothing promises to wake.
 POLL_S: Final = 0.01
+
+
+def check_timeout(timeout_s: float | None) -> None:
+    """Refuse what is no time to wait.
+
+    Raises:
+        ValueError: it is negative, or no number.
+    """
+    if timeout_s is not None and not timeout_s >= 0:
+        raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
 
 
 def wait_until_awake(ctx: WaitContext | None, deadline: float) -> bool:

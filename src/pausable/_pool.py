@@ -1,4 +1,4 @@
-"""Pools of fibres, and the default pool of each thread.
+"""Pools of fibres.
 
 Rules:
 
@@ -192,8 +192,8 @@ class JobPool:
 
     def _new_fibre(self) -> JobFibre:
         depth = _depth()
-        fibre = JobFibre(self, transient=depth > sys.getrecursionlimit() * DEEP)
-        fibre.depth = depth
+        too_deep = depth > sys.getrecursionlimit() * DEEP
+        fibre = JobFibre(self, depth=depth, transient=too_deep)
         fibre.warm_up()
         self._fibres.append(fibre)
         return fibre

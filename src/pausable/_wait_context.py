@@ -280,28 +280,34 @@ class WaitContext:
         callback = self._callback
         if callback is not None:
             callback()
-        elif _WAKE in self._by_key:
+        elif (wake_fd := self.existing_wake_fd()) is not None:
             self._fired[NUDGE] = None
-            self._wake_fd().set()
+            wake_fd.set()
 
     def after_fork(self) -> None:
         """In the child of a fork: let go of the wake descriptor, which is the parent's."""
         self._generation += 1
         self._callback = None
-        if _WAKE in self._by_key:
-            self._wake_fd().close()
+        wake_fd = self.existing_wake_fd()
+        if wake_fd is not None:
+            wake_fd.close()
             self.clear_fd(_WAKE)
 
     def use_wake_fd(self, wake_fd: WakeFd) -> None:
         """Have wakers use a descriptor that somebody else owns and closes."""
         self.set_wait_fd(_WAKE, wake_fd.fd, wake_fd)
 
+    def existing_wake_fd(self) -> WakeFd | None:
+        """Return the wake descriptor, if it was made and the context is open. Any thread."""
+        stack = self._by_key.get(_WAKE)
+        return None if stack is None else stack[-1].data
+
     def _wake_fd(self) -> WakeFd:
-        if _WAKE not in self._by_key:
+        wake_fd = self.existing_wake_fd()
+        if wake_fd is None:
             wake_fd = WakeFd()
             self.set_wait_fd(_WAKE, wake_fd.fd, wake_fd, _close_wake_fd)
-        fd: WakeFd = self.get_fd(_WAKE)[1]
-        return fd
+        return wake_fd
 
     def _job_ended(self) -> None:
         """Make every waker of the job that ended harmless."""

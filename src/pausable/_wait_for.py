@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from pausable._job import can_pause, current_job, pause
+from pausable._patience import check_timeout
 from pausable._timer import call_later
 from pausable._waker import Waker
 from pausable.errors import JobCancelled, WouldDeadlock
@@ -58,9 +59,8 @@ def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
             " add_done_callback()); make one of a call with executor.submit(fn, ...), of a"
             " coroutine with asyncio.ensure_future(coroutine)"
         )
+    check_timeout(timeout_s)
     if timeout_s is not None:
-        if not timeout_s >= 0:
-            raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
         timeout_s = min(timeout_s, threading.TIMEOUT_MAX)
     if not awaited.done():
         waker = _own_waker()

@@ -53,9 +53,9 @@ class Waker:
         if callback is not None:
             callback()
             return
-        if self._fd is None:  # it was made while there was a callback
-            self._fd = ctx._wake_fd()
-        if self._fd is not None:
+        if self._fd is None:  # there was a callback when this waker was made; it was unset since
+            self._fd = ctx.existing_wake_fd()
+        if self._fd is not None:  # else the context was closed meanwhile
             ctx._fired[self] = None
             self._fd.set()
             if self._ctx is None or self._generation != ctx._generation:

@@ -379,6 +379,27 @@ def test_a_descriptor_that_cannot_be_waited_for_is_polled(tmp_path):
         assert list(pausable.map(lambda _: body(), range(3))) == ["done"] * 3
 
 
+def test_a_descriptor_that_becomes_a_plain_file_is_polled_from_then_on(tmp_path):
+    reader, writer = os.pipe()
+    plain = (tmp_path / "plain").open("w+")
+
+    def body():
+        ctx = pausable.current_job().wait_ctx
+        ctx.set_wait_fd("engine", reader)
+        os.write(writer, b"x")
+        pausable.pause()
+        os.dup2(plain.fileno(), reader)  # another file under the old number
+        ctx.clear_fd("engine")
+        ctx.set_wait_fd("engine", reader)
+        pausable.pause()
+        return "done"
+
+    with plain:
+        assert list(pausable.map(lambda _: body(), [0])) == ["done"]
+    os.close(reader)
+    os.close(writer)
+
+
 def test_an_engines_old_word_does_not_hold_a_later_pause_up_for_ever():
     def body():
         ctx = pausable.current_job().wait_ctx

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from pausable._fibre import current_context
 from pausable._job import Job
-from pausable._patience import POLL_S
 from pausable._threads import thread_pool
 from pausable._wait_context import WaitContext
 from pausable.errors import JobCancelled, NoJobsAvailable
@@ -143,10 +142,7 @@ async def _drive(job: Job[Any], ctx: WaitContext, wakeup: _Wakeup) -> None:
         while not job.done():
             try:
                 readers.update()
-                delay_s = patience.delay_s(ctx)
-                if readers.incomplete:
-                    delay_s = POLL_S if delay_s is None else min(delay_s, POLL_S)
-                await wakeup.wait(delay_s)
+                await wakeup.wait(patience.delay_s(ctx, all_watched=not readers.incomplete))
             except asyncio.CancelledError as exc:
                 cancelled = cancelled or exc
                 job.cancel()

@@ -10,11 +10,11 @@ import time
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from pausable import _report
 from pausable._job import Job
-from pausable._patience import POLL_S
 from pausable._pool import JobPool
 from pausable._wait_context import WaitContext
 from pausable._wakefd import WakeFd
@@ -167,9 +167,7 @@ class Driver:
         if added or deleted:
             self._renew(task.watched.intersection(added))
             self._set_watched(task, {fd for fd in task.ctx.fds() if fd >= 0})
-        delay_s = task.patience.delay_s(task.ctx)
-        if task.unwatchable and (delay_s is None or delay_s > POLL_S):
-            delay_s = POLL_S
+        delay_s = task.patience.delay_s(task.ctx, all_watched=not task.unwatchable)
         if delay_s is None:
             task.due = None
         else:
@@ -179,8 +177,12 @@ class Driver:
     def _renew(self, fds: set[int]) -> None:
         """Watch descriptors anew: each may be a new file under an old number."""
         for fd in fds:
-            self._selector.unregister(fd)
+            self._unregister(fd)
             self._register(fd)
+
+    def _unregister(self, fd: int) -> None:
+        with suppress(KeyError):  # it could not be registered anew
+            self._selector.unregister(fd)
 
     def _register(self, fd: int) -> bool:
         try:
@@ -201,7 +203,7 @@ class Driver:
             watchers.discard(task)
             if not watchers:
                 del self._watchers[fd]
-                self._selector.unregister(fd)
+                self._unregister(fd)
         task.unwatchable = False
         for fd in wanted - task.watched:
             if fd in self._watchers or self._register(fd):

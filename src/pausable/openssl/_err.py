@@ -67,21 +67,16 @@ class Entry(NamedTuple):
     detail: str
 
 
-class _Local:
-    """The calling thread's queue."""
-
-    def __init__(self) -> None:
-        self._local = interpreters_local()
-
-    def queue(self) -> deque[Entry]:
-        try:
-            queue: deque[Entry] = self._local.queue
-        except AttributeError:
-            queue = self._local.queue = deque(maxlen=DEPTH)
-        return queue
+_local = interpreters_local()
 
 
-_threads = _Local()
+def _queue() -> deque[Entry]:
+    """Return the calling thread's queue."""
+    try:
+        queue: deque[Entry] = _local.queue
+    except AttributeError:
+        queue = _local.queue = deque(maxlen=DEPTH)
+    return queue
 
 
 class ErrorQueue:
@@ -100,7 +95,7 @@ class ErrorQueue:
         while frame.f_code.co_filename == __file__ and frame.f_back is not None:
             frame = frame.f_back
         file = frame.f_code.co_filename.rpartition("/")[2]
-        _threads.queue().append(Entry(reason, function, file, frame.f_lineno, detail))
+        _queue().append(Entry(reason, function, file, frame.f_lineno, detail))
 
     def refuse(self, function: str, what_now: str) -> int:
         """Add *internal error* for what OpenSSL leaves undefined; return 0 (ASYNC_ERR)."""
@@ -117,7 +112,7 @@ class ErrorQueue:
 
         See: ERR_get_error(3)
         """
-        queue = _threads.queue()
+        queue = _queue()
         return self._pack(queue.popleft()) if queue else 0
 
     def ERR_peek_error(self) -> int:
@@ -125,7 +120,7 @@ class ErrorQueue:
 
         See: ERR_peek_error(3)
         """
-        queue = _threads.queue()
+        queue = _queue()
         return self._pack(queue[0]) if queue else 0
 
     def ERR_clear_error(self) -> None:
@@ -133,7 +128,7 @@ class ErrorQueue:
 
         See: ERR_clear_error(3)
         """
-        _threads.queue().clear()
+        _queue().clear()
 
     def ERR_error_string(self, e: int, buf: bytearray | None) -> str:
         """Return the text of a code, as ``error:19800067:ASYNC routines::invalid pool size``.
@@ -161,7 +156,7 @@ class ErrorQueue:
             bp: a text file; None: stderr.
         See: ERR_print_errors(3)
         """
-        queue = _threads.queue()
+        queue = _queue()
         while queue:
             entry = queue.popleft()
             text = self._text(self._pack(entry), entry.function)
