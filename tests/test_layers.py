@@ -25,6 +25,7 @@ LAYERS = {
     "_wakefd": 1,
     "_patience": 1,
     "_cancel": 2,
+    "_driver": 2,
     "_handle": 2,
     "_job": 2,
     "_pool": 2,

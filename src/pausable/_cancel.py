@@ -26,35 +26,53 @@ MAX_DELIVERIES: Final = 10
 
 
 class CancelRequest:
-    """A cancellation of one job, and what became of it."""
+    """A cancellation of one job, and what became of it.
 
-    __slots__ = ("_deliveries", "_message", "_stack", "job")
+    An event loop's has an exception of the loop's kind, and may stop being due.
+    """
 
     def __init__(self, message: str, job: Job[Any]) -> None:
         self.job = ref(job)
+        #: Whether the job's last pause came from code that cleans up because of this.
+        self.unwinding = False
+        #: Set when cleanup code has had its time: it gets the exception too, at each pause.
+        self.expired = False
+        self.deliveries = 0
         self._message = message
-        self._deliveries = 0
         self._stack: traceback.StackSummary | None = None  # where it was delivered first
 
     @property
     def given_up(self) -> bool:
         """Whether the job swallowed it so often that nobody insists any more."""
-        return self._deliveries >= MAX_DELIVERIES
+        return self.deliveries >= MAX_DELIVERIES
 
-    def deliver(self, job: Job[Any] | None) -> None:
-        """Raise `JobCancelled` in the running job, unless it is unwinding because of it.
+    def exception(self) -> BaseException:
+        """Return what to raise in the job."""
+        return JobCancelled(self._message)
+
+    def due(self) -> bool:
+        """Tell whether it is still wanted; asked when the job is not unwinding because of it."""
+        return True
+
+    def deliver(self, job: Job[Any] | None) -> bool:
+        """Raise in the running job, unless it is unwinding because of this.
 
         Given up, it lets the pause be, so that control returns to whoever cancelled the job, who
         reports that.
+
+        Returns: False if it is not wanted any more.
         """
-        if self.given_up or self._is_being_handled():
-            return
-        self._deliveries += 1
-        if self._deliveries == 1:
+        self.unwinding = self._is_being_handled()
+        if self.given_up or (self.unwinding and not self.expired):
+            return True
+        if not self.unwinding and not self.due():
+            return False
+        self.deliveries += 1
+        if self.deliveries == 1:
             self._stack = traceback.extract_stack(sys._getframe(2))
-        elif self._deliveries == 2:
+        elif self.deliveries == 2 and not self.expired:
             _report.swallowed(job, self._stack)
-        exc = JobCancelled(self._message)
+        exc = self.exception()
         exc.__pausable_request__ = self  # type: ignore[attr-defined]
         try:
             raise exc

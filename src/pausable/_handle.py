@@ -141,6 +141,8 @@ class Handle(Generic[T]):
             fibre.wait_ctx = WaitContext()
             fibre.wait_ctx._jobs = 1
             fibre.notable = True
+            if fibre.driver is not None:
+                fibre.driver.equip(fibre.wait_ctx)
         return fibre.wait_ctx
 
     def stack(self) -> traceback.StackSummary:

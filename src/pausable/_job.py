@@ -41,6 +41,7 @@ from pausable.errors import (
 )
 
 if TYPE_CHECKING:
+    from pausable._driver import Driver
     from pausable._pool import JobPool
 
 __all__ = ["Job", "JobFibre", "can_pause", "current_fibre", "current_job", "launch", "pause"]
@@ -52,9 +53,6 @@ RUNNING = State.RUNNING
 PAUSED = State.PAUSED
 ENDED = State.ENDED
 FORKED = State.FORKED
-
-#: How long `Job.close()` serves the pauses of a job's cleanup code unless told otherwise.
-CLOSE_TIMEOUT_S: Final = 30.0
 
 #: One for all jobs that were started in an empty context.
 _EMPTY: Final = Context()
@@ -70,6 +68,7 @@ class JobFibre(Fibre):
         "alert",
         "context",
         "depth",
+        "driver",
         "job",
         "lost",
         "notable",
@@ -82,6 +81,7 @@ class JobFibre(Fibre):
     alert: bool  # look at blocks and cancel before and after a pause
     context: Context | None
     depth: int  # of the stack where it was made: it counts its recursion from there
+    driver: Driver | None  # an event loop's
     job: Job[Any] | None  # until the first pause
     lost: Callable[[Any], None]
     notable: bool  # there is work for _settle
@@ -102,6 +102,7 @@ class JobFibre(Fibre):
         self.depth = depth
         self.alert = False
         self.context = None
+        self.driver = None
         self.job = None
         self.lost = self._on_lost
         self.notable = False
@@ -119,12 +120,16 @@ class JobFibre(Fibre):
         """Count `by` more (or fewer) reasons not to pause."""
         self.blocks = max(0, self.blocks + by)
         self.notable = True
+        self.set_alert()
+
+    def set_alert(self) -> None:
+        """Decide whether pauses have to look closer."""
         self.alert = self.blocks > 0 or self.cancel is not None
 
-    def request_cancel(self, message: str, job: Job[Any]) -> None:
-        """Have `JobCancelled` raised at the pause, and at every later one. Any thread."""
+    def request_cancel(self, request: CancelRequest, job: Job[Any]) -> None:
+        """Have an exception raised at the pause, and at every later one. Any thread."""
         if self.cancel is None:
-            self.cancel = CancelRequest(message, job)
+            self.cancel = request
         self.alert = self.notable = True
         if job._fibre is not self:  # it has ended meanwhile, and this is another one's fibre
             self.cancel = None
@@ -141,7 +146,9 @@ class JobFibre(Fibre):
         request = self.cancel
         if request is None or request.job() not in (None, self.handle()):
             return  # see request_cancel: it is about to be taken back
-        request.deliver(self.handle())
+        if not request.deliver(self.handle()):
+            self.cancel = None
+            self.set_alert()
 
     def _on_lost(self, _ref: object) -> None:
         """Note that the job's handle was dropped while it was paused. Any thread, at any time."""
@@ -222,7 +229,7 @@ def can_pause() -> bool:
 def launch(
     pool: JobPool,
     wait_ctx: WaitContext | None,
-    shared: Context | None,
+    driver: Driver | None,
     fn: Callable[..., T],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
@@ -232,7 +239,7 @@ def launch(
     Args:
         pool: of this thread (not checked here).
         wait_ctx: where the job waits, or None for one of its own on demand.
-        shared: the context to run in, or None for a copy of the current one.
+        driver: of an event loop, in whose context the job runs; or None: in a copy of the current.
         kwargs: None instead of an empty one: it lives as long as the call.
     """
     job: Job[T] = Job()
@@ -247,7 +254,11 @@ def launch(
     fibre.job = job
     job._fibre = fibre
     try:
-        context = copy_context() if shared is None else shared
+        if driver is None:
+            context = copy_context()
+        else:
+            context = driver.context
+            fibre.driver = driver
         fibre.gr_context = fibre.context = context
         fibre.resumer = current()
         if wait_ctx is not None:
@@ -258,12 +269,14 @@ def launch(
         if fibre.state is PAUSED:
             fibre.ref = ref(job, fibre.lost)
             fibre.job = None
-            if shared is None:
+            if driver is None:
                 fibre.snapshot = copy_context() or _EMPTY
             return job
         if fibre.state is not ENDED:
             raise _foreign_switch(job)
-        if shared is None and context:
+        if driver is not None:
+            fibre.driver = None
+        elif context:
             _publish(context, copy_context())
         _end(job, fibre)
     except BaseException:
@@ -326,11 +339,11 @@ def _recover(job: Job[Any], fibre: JobFibre) -> None:
     if job._fibre is None:
         return  # all was done; the exception is the job's own
     if fibre.state is PAUSED:
-        fibre.job = fibre.ref = fibre.snapshot = None
+        fibre.job = fibre.ref = fibre.snapshot = fibre.driver = None
         fibre.pool.adopt_lost(fibre)
     elif fibre.state is not RUNNING:
         fibre.notable = True
-        fibre.snapshot = fibre.ref = None
+        fibre.snapshot = fibre.ref = fibre.driver = None
         if fibre.dead:  # the exception hit the fibre itself
             fibre.transient = True
         try:
@@ -417,6 +430,8 @@ class Job(Handle[T]):
                 if fibre.context:
                     _publish(fibre.context, fibre.snapshot)
                 fibre.snapshot = None
+            else:
+                fibre.driver = None
             fibre.ref = None
             _end(self, fibre)
         except BaseException:
@@ -445,9 +460,12 @@ class Job(Handle[T]):
         if fibre is None:
             return True
         if fibre.cancel is None:
-            fibre.request_cancel(message or f"job {self.name!r} was cancelled", self)
+            message = message or f"job {self.name!r} was cancelled"
+            fibre.request_cancel(CancelRequest(message, self), self)
             if fibre.state is PAUSED:
-                if get_ident() == fibre.pool.thread:
+                if (driver := fibre.driver) is not None:
+                    driver.interrupt()
+                elif get_ident() == fibre.pool.thread:
                     self.resume()
                 elif (ctx := fibre.wait_ctx) is not None:
                     ctx.nudge()
@@ -460,7 +478,7 @@ class Job(Handle[T]):
         Blocks while the job's cleanup code is paused, until its wait context is ready.
 
         Args:
-            timeout_s: seconds until it gives up; None means 30.
+            timeout_s: seconds until it gives up; None: the pool's `cleanup_timeout_s`, 30 at first.
 
         Raises:
             CancelSwallowed: the job keeps catching `JobCancelled`.
@@ -475,7 +493,11 @@ class Job(Handle[T]):
             raise JobStateError(f"{self!r} cannot be closed: {why_not(RUNNING, Step.RESUME)}")
         self._check_thread(self._fibre)
         check_timeout(timeout_s)
-        deadline = time.monotonic() + (CLOSE_TIMEOUT_S if timeout_s is None else timeout_s)
+        # What needs the driver's loop cannot be waited for here: this blocks the loop.
+        driver, self._fibre.driver = self._fibre.driver, None
+        if timeout_s is None:
+            timeout_s = self._fibre.pool.cleanup_timeout_s
+        deadline = time.monotonic() + timeout_s
         done = self.cancel()
         while not done:
             if not wait_until_awake(self._fibre.wait_ctx, deadline):
@@ -485,6 +507,8 @@ class Job(Handle[T]):
                 )
             done = self.resume()
             self._check_swallowed()
+        if driver is not None:
+            driver.interrupt()
 
     def __enter__(self) -> Job[T]:
         return self

@@ -17,7 +17,6 @@ import sys
 import weakref
 from _thread import get_ident
 from collections.abc import Callable
-from contextvars import Context
 from types import FrameType
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -48,6 +47,9 @@ P = ParamSpec("P")
 #: A fibre made deeper in the stack than this part of the recursion limit is used for one job
 #: only: it counts its depth from there for all its life, whoever uses it.
 DEEP: Final = 1 / 4
+
+#: How long cleanup code of a cancelled job may pause unless told otherwise.
+CLEANUP_TIMEOUT_S: Final = 30.0
 
 #: Not a WeakSet: that cannot be copied while other threads make pools.
 _pools: dict[weakref.ref[JobPool], None] = {}
@@ -102,6 +104,8 @@ class JobPool:
             )
         #: The most jobs that may be under way at once; None: no limit.
         self.max_size: Final = max_size
+        #: Seconds that the cleanup code of a cancelled job may pause before it is cut short.
+        self.cleanup_timeout_s: float = CLEANUP_TIMEOUT_S
         #: The thread that the pool belongs to, as of `threading.get_ident()`.
         self.thread: Final = get_ident()
         self.idle: list[JobFibre] = []
@@ -139,17 +143,6 @@ class JobPool:
         See: ASYNC_start_job(3)
         Differs: OpenSSL forbids two jobs in one context but does not check.
         """
-        return self.launch_in(wait_ctx, None, fn, args, kwargs)
-
-    def launch_in(
-        self,
-        wait_ctx: WaitContext,
-        shared: Context | None,
-        fn: Callable[..., T],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Job[T]:
-        """Start a job for a driver: `shared` is the context to run in, None for a copy."""
         self._check_thread()
         if not isinstance(wait_ctx, WaitContext):
             raise TypeError(f"wait_ctx has to be a WaitContext, not {wait_ctx!r}")
@@ -160,7 +153,7 @@ class JobPool:
                 f"{wait_ctx!r} is in use by another job; a context serves one job at a time: wait"
                 " until that one has ended, or use a context for each"
             )
-        return launch(self, wait_ctx, shared, fn, args, kwargs or None)
+        return launch(self, wait_ctx, None, fn, args, kwargs or None)
 
     def grow(self) -> JobFibre:
         """Return a fibre although `idle` is empty (for `launch`)."""
@@ -304,6 +297,7 @@ class JobPool:
         """
         if fibre.state is not State.PAUSED:
             return
+        fibre.driver = None
         self._lost.append(fibre)
         self._park_if_lost()
         if self._waiting:

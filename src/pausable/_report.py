@@ -13,7 +13,15 @@ import traceback
 import warnings
 from collections.abc import Callable
 
-__all__ = ["callback_failed", "lost", "not_unwound", "swallowed", "thread_name", "timer_failed"]
+__all__ = [
+    "callback_failed",
+    "cleanup_cut_short",
+    "lost",
+    "not_unwound",
+    "swallowed",
+    "thread_name",
+    "timer_failed",
+]
 
 _log = logging.getLogger("pausable")
 
@@ -52,6 +60,16 @@ def swallowed(job: object, where: traceback.StackSummary | None) -> None:
         f" again at each pause. It was raised first at\n{place}",
         RuntimeWarning,
         stacklevel=2,
+    )
+
+
+def cleanup_cut_short(what: str, where: str) -> None:
+    """Log that the cleanup code of a cancelled job pauses too long and is cancelled too."""
+    _log.error(
+        "%s was cancelled, and its cleanup takes longer than its pool's cleanup_timeout_s; every"
+        " pause in it raises from now on. It is paused at\n%s",
+        what,
+        where,
     )
 
 

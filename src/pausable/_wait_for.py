@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from pausable._job import can_pause, current_job, pause
+from pausable._driver import discard
+from pausable._job import can_pause, current_fibre, current_job, pause
 from pausable._patience import check_timeout
 from pausable._timer import call_later
 from pausable._waker import Waker
@@ -33,33 +34,42 @@ class Completable(Protocol[T_co]):
         """Have callback(self) called when it is complete, by any thread."""
 
 
-def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
+def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = None) -> T:
     """Return the result of `awaited`, or raise its exception, when it is complete.
 
     In a job: pauses until then, however often the job is resumed in between. Outside a job, or
     where pausing is blocked: blocks the thread, unless that can never end.
 
+    In a job of `pausable.run`, it may be anything that the task could `await` (a coroutine, a
+    future of its loop), and is awaited by the task that drives the job, in its context.
+
     Pauses: until `awaited` is complete; not at all if it is.
-    Threads: the job's own; `awaited` may be completed by any thread.
+    Threads: the job's own; a future may be completed by any thread.
 
     Args:
-        awaited: a future: `done()`, `result()`, `add_done_callback()`.
+        awaited: a future: `done()`, `result()`, `add_done_callback()`; or an awaitable.
         timeout_s: seconds to wait at the most, 0 or more; None: for ever.
 
     Raises:
-        TimeoutError: it took longer. `awaited` goes on.
-        JobCancelled: the job was cancelled; `awaited.cancel()` was called, if it has that.
+        TimeoutError: it took longer. A future goes on, another awaitable was cancelled.
+        JobCancelled: the job was cancelled, and `awaited` with it, if it has `cancel()`.
         WouldDeadlock: to wait here would stop the event loop that has to complete `awaited`, or
-            that loop runs in another thread.
-        TypeError: `awaited` is no future.
+            no loop is here to await it, or its loop runs in another thread.
+        TypeError: `awaited` is neither a future nor an awaitable.
     """
-    if not all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
-        raise TypeError(
-            f"cannot wait for {awaited!r}: pass a future (something with done(), result() and"
-            " add_done_callback()); make one of a call with executor.submit(fn, ...), of a"
-            " coroutine with asyncio.ensure_future(coroutine)"
-        )
+    fibre = current_fibre()
+    driver = None if fibre is None or fibre.blocks else fibre.driver
+    if driver is not None and timeout_s is None and driver.can_await(awaited):
+        return driver.wait_for(awaited)  # type: ignore[no-any-return]
     check_timeout(timeout_s)
+    if all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
+        return _wait_for_future(awaited, timeout_s)  # type: ignore[arg-type]
+    if driver is None or timeout_s is None or not driver.can_await(awaited):
+        raise _refusal(awaited)
+    return driver.wait_for(driver.bounded(awaited, timeout_s))  # type: ignore[no-any-return]
+
+
+def _wait_for_future(awaited: Completable[T], timeout_s: float | None) -> T:
     if timeout_s is not None:
         timeout_s = min(timeout_s, threading.TIMEOUT_MAX)
     if not awaited.done():
@@ -70,6 +80,23 @@ def wait_for(awaited: Completable[T], timeout_s: float | None = None) -> T:
         else:
             _block_until_done(awaited, timeout_s)
     return awaited.result()
+
+
+def _refusal(awaited: object) -> Exception:
+    """Say why something that is no future cannot be waited for here."""
+    if not hasattr(awaited, "__await__"):
+        return TypeError(
+            f"cannot wait for {awaited!r}: pass a future (something with done(), result() and"
+            " add_done_callback()) or, in a job of pausable.run, an awaitable; make a future of a"
+            " call with executor.submit(fn, ...)"
+        )
+    text = repr(awaited)
+    discard(awaited)
+    return WouldDeadlock(
+        f"{text} has to be awaited by an event loop, and none drives this code: call it with"
+        " `await pausable.run(fn, ...)` (and not inside pause_blocked(), pausable.map or a job of"
+        " pausable.start), or pass asyncio.run_coroutine_threadsafe(coroutine, loop)"
+    )
 
 
 def _own_waker() -> Waker | None:

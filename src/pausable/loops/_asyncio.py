@@ -1,156 +1,326 @@
 """Jobs in asyncio tasks.
 
-The task that awaits `run` resumes the job, always, and the job runs in that task's context: so
-`asyncio.current_task()`, timeouts and context variables in the job are the task's.
+Rules:
+
+* The task that awaits `run` resumes the job, always, and the job runs in that task's context: so
+  `asyncio.current_task()`, timeouts, cancel scopes and context variables in the job are the task's.
+* What the job waits for with `wait_for` is awaited right here, in the task, as if the job's call
+  were a coroutine. So a cancellation of the task reaches it as it would reach one.
+* A cancellation is raised in the job as `TaskCancelled`, which is asyncio's exception and ours, so
+  that scopes inside the job know it. It is sticky as long as the task is being cancelled: a scope
+  that was left by it takes it back (`Task.uncancel`).
+* Cleanup code is served: while the job unwinds, the task's further cancellations wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextvars import copy_context
-from typing import Any, TypeVar
+from _thread import get_ident
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
 
-from pausable._fibre import current_context
-from pausable._job import Job
-from pausable._threads import thread_pool
-from pausable._wait_context import WaitContext
-from pausable.errors import JobCancelled, NoJobsAvailable
-from pausable.loops._promise import Patience
+from pausable._cancel import CancelRequest
+from pausable._job import Job, JobFibre
+from pausable.errors import JobCancelled
+from pausable.loops._drive import Drive, context_of_task
+from pausable.loops._hub import TURNS, Hub
 
-__all__ = ["run"]
+__all__ = ["AsyncioDrive", "TaskCancelled", "new_drive"]
 
 T = TypeVar("T")
 
+#: Whether tasks count how often their cancellation is wanted (3.11).
+COUNTED: Final = hasattr(asyncio.Task, "cancelling")
+cancelling: Any = getattr(asyncio.Task, "cancelling", None)
+uncancel: Any = getattr(asyncio.Task, "uncancel", None)
 
-class _Wakeup:
-    """Ends the task's wait, whoever calls it and whenever.
+CancelledError = asyncio.CancelledError
+FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
 
-    Threads: `__call__` any; nothing happens after the loop was closed.
-    """
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._called = False
-        self._waiter: asyncio.Future[None] | None = None
+class TaskCancelled(JobCancelled, CancelledError):
+    """Raised in a job whose task is cancelled; `except JobCancelled` sees it too."""
 
-    def __call__(self) -> None:
+
+class _Request(CancelRequest):
+    """A cancellation of the task."""
+
+    def __init__(self, drive: AsyncioDrive, exc: CancelledError, job: Job[Any]) -> None:
+        super().__init__("", job)
+        self._drive = drive
+        self._args = exc.args
+
+    def exception(self) -> BaseException:
+        return TaskCancelled(*self._args)
+
+    def due(self) -> bool:
+        if self._drive.still_cancelled(self._args, delivered=self.deliveries > 0):
+            return True
+        self._drive.cancellation = None
+        return False
+
+
+class AsyncioHub(Hub):
+    """The drivers of one asyncio loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.loop = loop
+
+    def _schedule_from_anywhere(self) -> None:
         # Also in the loop's own thread: a signal handler runs there while the loop sleeps.
         try:
-            self._loop.call_soon_threadsafe(self._fire)
+            self.loop.call_soon_threadsafe(self.turn)
         except RuntimeError:  # the loop is closed: nobody waits any more
             pass
 
-    def _fire(self) -> None:
-        self._called = True
+    def _schedule(self) -> None:
+        self.loop.call_soon(self.turn)
+
+    def _register(self, fd: int) -> bool:
+        try:
+            self.loop.add_reader(fd, self.readable, fd)
+        except (OSError, ValueError, NotImplementedError):  # closed, a plain file, Windows
+            return False
+        return True
+
+    def _unregister(self, fd: int) -> None:
+        if not self.loop.is_closed():
+            self.loop.remove_reader(fd)
+
+
+def current_hub() -> AsyncioHub:
+    """Return the hub of the running loop.
+
+    Raises:
+        RuntimeError: no loop is running.
+    """
+    loop: Any = asyncio.get_running_loop()
+    try:
+        hub: AsyncioHub = loop._pausable_hub
+    except AttributeError:
+        # On the loop itself: it has to live as long, and a weak table would be in the way of that.
+        hub = loop._pausable_hub = AsyncioHub(loop)
+    return hub
+
+
+class AsyncioDrive(Drive):
+    """Resumes one job in an asyncio task."""
+
+    hub: AsyncioHub
+    #: The task's cancellation, while the job is being unwound for it.
+    cancellation: CancelledError | None = None
+
+    _awaiting = False  # directly: only the task's cancellation can end that
+    _interrupted = False
+    _cancelling = 0  # how often the task was already being cancelled when the job began
+    _deadline: asyncio.TimerHandle | None = None
+    _shield: asyncio.Future[Any] | None = None
+    _task: asyncio.Task[Any] | None = None
+    _waiter: asyncio.Future[None] | None = None
+
+    # -- for the job -----------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        try:
+            self.hub.loop.call_soon_threadsafe(self._interrupt)
+        except RuntimeError:  # the loop is closed
+            pass
+
+    def _interrupt(self) -> None:
+        if self._shield is not None:
+            self._shield.cancel()
+        elif self._awaiting and self._task is not None and not self._task.done():
+            self._interrupted = True
+            self._task.cancel()
+        else:
+            self.go_on()
+
+    def can_await(self, awaitable: Any) -> bool:
+        if type(awaitable) in FUTURES or asyncio.isfuture(awaitable):
+            # Not for one that is complete: that needs no pause.
+            return awaitable.get_loop() is self.hub.loop and not awaitable.done()
+        # Other futures are often awaitable too, but for a loop of their own (dask's).
+        return hasattr(awaitable, "__await__") and not hasattr(awaitable, "add_done_callback")
+
+    async def bounded(self, awaitable: Any, timeout_s: float) -> Any:
+        try:
+            return await asyncio.wait_for(awaitable, timeout_s)
+        except asyncio.TimeoutError as exc:  # 3.10: not yet the built-in one
+            raise TimeoutError(f"{awaitable!r} was not complete after {timeout_s} s") from exc
+
+    def still_cancelled(self, args: tuple[Any, ...], *, delivered: bool) -> bool:
+        """Tell whether a cancellation with `args` is to be raised in the job (again)."""
+        if COUNTED:
+            return self._task is not None and cancelling(self._task) > self._cancelling
+        # Nobody can tell whether it is wanted still. anyio insists by itself.
+        return not delivered or not str(args[0] if args else "").startswith("Cancelled via")
+
+    # -- driving ---------------------------------------------------------------------------------
+
+    async def until_done(self, job: Job[Any], fibre: JobFibre) -> None:
+        hub = self.hub
+        hub.driven += 1
+        task = self._task = asyncio.current_task(hub.loop)
+        if COUNTED and task is not None:
+            self._cancelling = cancelling(task)
+        try:
+            while True:
+                awaited = self.awaited
+                if awaited is None:
+                    try:
+                        await self._until_woken(fibre.wait_ctx)
+                    except CancelledError as exc:
+                        self._cancel(job, fibre, exc)
+                elif fibre.cancel is not None and self.is_unwinding(fibre):
+                    await self._answer_shielded(awaited)
+                else:
+                    self.awaited = None
+                    self._awaiting = True
+                    try:
+                        self.value = await (
+                            awaited if hub.driven <= TURNS else self._in_turn(awaited)
+                        )
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        self._fail(job, fibre, exc)
+                    self._awaiting = False
+                    self.answered = True
+                if job._fibre is None or job.resume():
+                    return
+                if fibre.cancel is not None:
+                    self._bound(job, fibre)
+        finally:
+            hub.driven -= 1
+            self._task = None
+            if job._fibre is not None or self.ctx is not None or self._deadline is not None:
+                self._end(job, fibre)
+
+    def _end(self, job: Job[Any], fibre: JobFibre) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        try:
+            # Else nobody goes on with the coroutine, and there is no loop to await anything. In
+            # another thread (garbage was collected there) it counts as lost.
+            if job._fibre is not None and get_ident() == fibre.pool.thread:
+                fibre.driver = None
+                job.close()
+        finally:
+            self.close()
+
+    def _fail(self, job: Job[Any], fibre: JobFibre, exc: BaseException) -> None:
+        """Have what was awaited raise in the job, or the task's cancellation."""
+        self.exc = exc
+        if isinstance(exc, CancelledError):
+            # Before 3.11 nobody can tell them apart.
+            mine = not COUNTED or self.still_cancelled(exc.args, delivered=False)
+            if self._interrupted or mine:
+                self._cancel(job, fibre, exc)
+
+    def _cancel(self, job: Job[Any], fibre: JobFibre, exc: CancelledError) -> None:
+        """Have the task's cancellation raised in the job."""
+        if self._interrupted:  # it was ours
+            self._interrupted = False
+            if COUNTED and self._task is not None:
+                uncancel(self._task)
+            if not COUNTED or not self.still_cancelled(exc.args, delivered=False):
+                return
+        self.cancellation = self.cancellation or exc
+        if fibre.cancel is None:
+            fibre.request_cancel(_Request(self, exc, job), job)
+
+    def _bound(self, job: Job[Any], fibre: JobFibre) -> None:
+        """See to it that a job which was cancelled does not go on for ever."""
+        job._check_swallowed()
+        if self._deadline is None:
+            self._deadline = self.hub.loop.call_later(
+                fibre.pool.cleanup_timeout_s, self._expire, fibre
+            )
+
+    def _expire(self, fibre: JobFibre) -> None:
+        self.cut_short(fibre)
+        self._interrupt()
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def release(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def wait(self, delay_s: float | None) -> None:
-        """Wait until called, or for `delay_s`; if it was called before, let others run once."""
-        if self._called or delay_s == 0.0:
-            self._called = False
-            await asyncio.sleep(0)
-            return
-        self._waiter = self._loop.create_future()
-        timer = None if delay_s is None else self._loop.call_later(delay_s, self._fire)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            self._called = False
-            if timer is not None:
+    async def until_called(self) -> None:
+        if not self.called:
+            self._waiter = self.hub.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self.called = False
+
+    async def _until_woken(self, ctx: Any) -> None:
+        """Wait until the job may be worth resuming."""
+        look_s = self.next_look_s(ctx)
+        if self.called:
+            self.called = False
+            await asyncio.sleep(0)  # let others run once
+        elif look_s is None:
+            await self.until_called()
+        elif look_s > 0:
+            timer = self.hub.loop.call_later(look_s, self.wake_here)
+            try:
+                await self.until_called()
+            finally:
                 timer.cancel()
+        elif self.hub.crowded:
+            self.wake_here()
+            await self.until_called()
+        else:
+            await asyncio.sleep(0)
 
-
-class _Readers:
-    """Keeps the loop watching exactly the descriptors of a wait context."""
-
-    def __init__(self, ctx: WaitContext, ready: Callable[[], None]) -> None:
-        self._ctx = ctx
-        self._ready = ready
-        self._loop = asyncio.get_running_loop()
-        self._watched: set[int] = set()
-        self.incomplete = False  # the loop cannot wait for one of the descriptors
-
-    def update(self) -> None:
-        added, deleted = self._ctx.changed_fds()
-        if not added and not deleted:
-            return
-        wanted = {fd for fd in self._ctx.fds() if fd >= 0}
-        # What was added may be a new file under an old number: the loop has to forget that first.
-        fresh = wanted.intersection(added)
-        for fd in self._watched - (wanted - fresh):
-            self._loop.remove_reader(fd)
-        self.incomplete = False
-        for fd in wanted - (self._watched - fresh):
-            try:
-                self._loop.add_reader(fd, self._ready)
-            except (OSError, ValueError, NotImplementedError):  # closed, a plain file, Windows
-                self.incomplete = True
-                wanted = wanted - {fd}
-        self._watched = wanted
-
-    def close(self) -> None:
-        for fd in self._watched:
-            self._loop.remove_reader(fd)
-        self._watched = set()
-
-
-async def run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-    """Run a job in this task until it has ended."""
-    wakeup = _Wakeup()
-    with WaitContext() as ctx:
-        ctx.set_callback(wakeup)
-        job = await _start(ctx, fn, args, kwargs)
-        if not job.done():
-            await _drive(job, ctx, wakeup)
-    return job.result()
-
-
-async def _start(
-    ctx: WaitContext, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Job[T]:
-    """Start the job when the thread's pool has room, first come, first served."""
-    pool = thread_pool()
-    turn: int | None = None
-    while True:
-        if pool.max_size is not None:
-            room = _Wakeup()
-            turn = pool.when_free(room, turn)
-            try:
-                await room.wait(None)
-            except BaseException:  # cancelled
-                pool.stop_waiting(turn)
-                raise
-        shared = current_context()
-        if shared is None:  # no task: the thread has no context of its own yet
-            copy_context()
-            shared = current_context()
+    async def _in_turn(self, awaited: Awaitable[T]) -> T:
+        """Await something together with very many others."""
+        if not asyncio.isfuture(awaited):
+            value = await awaited
+            self.wake_here()
+            await self.until_called()
+            return value
+        awaited.add_done_callback(self.wake_here)
         try:
-            return pool.launch_in(ctx, shared, fn, args, kwargs)
-        except NoJobsAvailable:
-            continue
+            while not awaited.done():
+                await self.until_called()
+        except BaseException:
+            awaited.cancel()
+            raise
+        finally:
+            awaited.remove_done_callback(self.wake_here)
+        result: T = awaited.result()
+        return result
+
+    async def _answer_shielded(self, awaited: Any) -> None:
+        """Await for cleanup code: further cancellations of the task do not concern it."""
+        self.awaited = None
+        shield = self._shield = asyncio.ensure_future(awaited)
+        shield.add_done_callback(self.wake_here)
+        try:
+            while not shield.done():
+                try:
+                    await self.until_called()
+                except CancelledError as exc:
+                    self.cancellation = self.cancellation or exc
+        finally:
+            self._shield = None
+            shield.remove_done_callback(self.wake_here)
+        try:
+            self.value = shield.result()
+        except BaseException as exc:
+            self.exc = exc
+        self.answered = True
 
 
-async def _drive(job: Job[Any], ctx: WaitContext, wakeup: _Wakeup) -> None:
-    """Resume the job until it has ended. If the task is cancelled, so is the job."""
-    readers = _Readers(ctx, wakeup._fire)
-    cancelled: asyncio.CancelledError | None = None
-    patience = Patience()
-    try:
-        while not job.done():
-            try:
-                readers.update()
-                await wakeup.wait(patience.delay_s(ctx, all_watched=not readers.incomplete))
-            except asyncio.CancelledError as exc:
-                cancelled = cancelled or exc
-                job.cancel()
-                continue
-            job.resume()
-    finally:
-        readers.close()
-        if not job.done():
-            job.close()
-    if cancelled is not None and isinstance(job.exception(), JobCancelled):
-        raise cancelled
+def new_drive() -> AsyncioDrive:
+    """Return a driver for the running task.
+
+    Raises:
+        RuntimeError: no loop is running.
+    """
+    return AsyncioDrive(current_hub(), context_of_task())

@@ -80,7 +80,7 @@ class Driver:
             NoJobsAvailable: the thread's pool is full of jobs, some of them not ours.
         """
         task: _Task[T] = _Task(self)
-        task.job = job = self._pool.launch_in(task.ctx, None, fn, args, {})
+        task.job = job = self._pool.start_in(task.ctx, fn, *args)
         if job.done():
             task.ctx.close()
         else:

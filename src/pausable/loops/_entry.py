@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from types import FunctionType
 from typing import Any, Final, TypeVar
 
+from pausable._job import launch
+from pausable._threads import thread_pool
+from pausable.errors import JobCancelled
+from pausable.loops._here import drive_here
 from pausable.loops._map import Map
 
 if sys.version_info >= (3, 11):
@@ -38,16 +43,34 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
         TypeError: `fn` cannot be called.
         Exception: whatever the call raises.
     """
-    if not callable(fn):
+    if type(fn) is not FunctionType and not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
-    if getattr(getattr(fn, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & CO_COROUTINE:
         raise TypeError(
             f"{fn!r} is a coroutine function, and jobs are for synchronous ones: await it, or in a"
-            " job wait_for(asyncio.ensure_future(coroutine))"
+            " job wait_for(coroutine)"
         )
-    from pausable.loops import _asyncio
+    return _run(fn, args, kwargs)
 
-    return _asyncio.run(fn, args, kwargs)
+
+async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    drive = drive_here()
+    pool = thread_pool()
+    if pool.max_size is None:
+        job = launch(pool, None, drive, fn, args, kwargs or None)
+    else:
+        job = await drive.launch_when_free(pool, fn, args, kwargs)
+    fibre = job._fibre
+    if fibre is not None:
+        await drive.until_done(job, fibre)
+        if drive.cancellation is not None and isinstance(job._exc, JobCancelled):
+            raise drive.cancellation
+    elif drive.ctx is not None:
+        drive.close()
+    if job._exc is None:
+        return job._value  # type: ignore[return-value]
+    return job.result()
 
 
 def map(fn: Callable[..., T], /, *iterables: Iterable[Any], jobs: int = 64) -> Map[T]:

@@ -24,13 +24,14 @@ class Patience:
     def __init__(self) -> None:
         self._delay_s = 0.0
 
-    def delay_s(self, ctx: WaitContext, *, all_watched: bool) -> float | None:
+    def delay_s(self, ctx: WaitContext | None, *, all_watched: bool) -> float | None:
         """Return the seconds until the job has to be resumed to see; None: it will be woken.
 
         Where nobody promised anything, that is 0 at first (let others run), then doubles up to
         10 ms. So it is too when an engine was busy (EAGAIN) or failed (ERR): no wake comes from it.
 
         Args:
+            ctx: where the job waits; None: nowhere.
             all_watched: the driver waits for every descriptor; else one may be ready unseen.
         """
         delay_s = self._promised_s(ctx)
@@ -38,15 +39,16 @@ class Patience:
             delay_s = POLL_S if delay_s is None else min(delay_s, POLL_S)
         return delay_s
 
-    def _promised_s(self, ctx: WaitContext) -> float | None:
-        if ctx.has_wakers():
-            self._delay_s = 0.0
-            return None
-        status = ctx.status
-        busy = status in {Status.EAGAIN, Status.ERR}
-        if status == Status.OK or (ctx.has_fds() and not busy):
-            self._delay_s = 0.0
-            return BELIEF_S
+    def _promised_s(self, ctx: WaitContext | None) -> float | None:
+        if ctx is not None:
+            if ctx.has_wakers():
+                self._delay_s = 0.0
+                return None
+            status = ctx.status
+            busy = status in {Status.EAGAIN, Status.ERR}
+            if status == Status.OK or (ctx.has_fds() and not busy):
+                self._delay_s = 0.0
+                return BELIEF_S
         delay_s = self._delay_s
         self._delay_s = min(POLL_S, max(_STEP_S, delay_s * 2))
         return delay_s

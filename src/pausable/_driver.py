@@ -1,0 +1,83 @@
+"""What drives a job, as the job sees it: the base of each event loop's drivers.
+
+A driver resumes one job, always in the same task of its loop. The job asks it for what only the
+loop can do: to await something (`wait_for`), and to be woken (`equip`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from pausable._job import pause
+
+if TYPE_CHECKING:
+    from pausable._wait_context import WaitContext
+
+__all__ = ["Driver"]
+
+
+class Driver(ABC):
+    """Resumes one job as it becomes ready.
+
+    Threads: the loop's, except `interrupt`.
+    """
+
+    #: What the job wants awaited, until the driver takes it.
+    awaited: Any = None
+    #: How that ended.
+    answered = False
+    value: Any = None
+    exc: BaseException | None = None
+
+    #: The task's own: what the job sets in it, the task sees.
+    context: Context
+
+    @abstractmethod
+    def equip(self, ctx: WaitContext) -> None:
+        """Prepare the wait context that the job has just made."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Have the job resumed, whatever it waits for: it was cancelled. Any thread."""
+
+    @abstractmethod
+    def can_await(self, awaitable: Any) -> bool:
+        """Tell whether it is for this loop to await."""
+
+    @abstractmethod
+    def bounded(self, awaitable: Any, timeout_s: float) -> Any:
+        """Return an awaitable that raises TimeoutError if `awaitable` takes longer."""
+
+    def wait_for(self, awaitable: Any) -> Any:
+        """Have the driver await `awaitable` in its task. Called in the job.
+
+        Pauses: until that has ended.
+        """
+        self.awaited = awaitable
+        self.answered = False
+        try:
+            while not self.answered:
+                pause()
+        except BaseException:
+            if self.awaited is not None:  # the driver has not begun with it
+                self.awaited = None
+                discard(awaitable)
+            self.exc = None
+            raise
+        if self.exc is not None:
+            exc, self.exc = self.exc, None
+            try:
+                raise exc
+            finally:
+                del exc, awaitable  # no cycle through this frame
+        value, self.value = self.value, None
+        return value
+
+
+def discard(awaitable: Any) -> None:
+    """Close a coroutine that nobody will await."""
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()

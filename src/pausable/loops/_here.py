@@ -1,0 +1,50 @@
+"""Which event loop runs the code that asks. No loop's module is imported before it is needed."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pausable.loops._drive import Drive
+
+__all__ = ["drive_here"]
+
+_asyncio: Any = None
+_trio: Any = None
+
+
+def drive_here() -> Drive:
+    """Return a new driver for the running task.
+
+    Raises:
+        RuntimeError: no event loop is running.
+    """
+    global _asyncio, _trio
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task() and not _asyncio_is_innermost():
+        if _trio is None:
+            from pausable.loops import _trio
+        drive: Drive = _trio.new_drive()
+    else:
+        if _asyncio is None:
+            from pausable.loops import _asyncio
+        drive = _asyncio.new_drive()
+    return drive
+
+
+def _asyncio_is_innermost() -> bool:
+    """Tell which of two loops that both run a task in this thread was entered last."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None or asyncio.current_task() is None:
+        return False
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module == "trio._core._run" and frame.f_code.co_name == "unrolled_run":
+            return False
+        if module in {"asyncio.events", "asyncio.runners", "uvloop"}:
+            return True
+        frame = frame.f_back
+    return True

@@ -1,0 +1,235 @@
+"""Jobs in trio tasks.
+
+Rules:
+
+* The task that awaits `run` resumes the job, always, in its own context: so trio's current task,
+  cancel scopes and context variables in the job are the task's.
+* What the job waits for with `wait_for` is awaited right here, in the task.
+* A cancellation is raised in the job as trio's own exception, the very object: a cancel scope
+  that was entered in the job has to know it. It is raised again as long as the task is cancelled.
+* Cleanup code is served: while the job unwinds, its waits are shielded, for a bounded time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from _thread import get_ident
+from typing import Any
+
+import trio
+
+from pausable._cancel import CancelRequest
+from pausable._job import Job, JobFibre
+from pausable.errors import JobCancelled
+from pausable.loops._drive import Drive, context_of_task
+from pausable.loops._hub import Hub
+
+__all__ = ["TrioDrive", "new_drive"]
+
+
+class _Request(CancelRequest):
+    """A cancellation that reached the task."""
+
+    def __init__(self, exc: trio.Cancelled, job: Job[Any]) -> None:
+        super().__init__("", job)
+        self._exc = exc
+
+    def exception(self) -> BaseException:
+        return self._exc
+
+    def due(self) -> bool:
+        return trio.current_effective_deadline() == -math.inf
+
+
+class TrioHub(Hub):
+    """The drivers of one trio run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = trio.lowlevel.current_trio_token()
+        self._scopes: dict[int, trio.CancelScope] = {}
+
+    def _schedule_from_anywhere(self) -> None:
+        try:
+            self.token.run_sync_soon(self.turn)
+        except trio.RunFinishedError:  # nobody waits any more
+            pass
+
+    def _schedule(self) -> None:
+        self._schedule_from_anywhere()
+
+    def _register(self, fd: int) -> bool:
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError:  # closed
+            return False
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # always readable, and nothing to wait for
+            return False
+        scope = self._scopes[fd] = trio.CancelScope()
+        trio.lowlevel.spawn_system_task(
+            self._watch_until_cancelled, fd, scope, name=f"pausable watches descriptor {fd}"
+        )
+        return True
+
+    async def _watch_until_cancelled(self, fd: int, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                while True:
+                    await trio.lowlevel.wait_readable(fd)
+                    self.readable(fd)
+            except (OSError, trio.BusyResourceError, trio.ClosedResourceError):
+                self.cannot_watch(fd)
+
+    def _unregister(self, fd: int) -> None:
+        self._scopes.pop(fd).cancel()
+
+
+_hub: trio.lowlevel.RunVar[TrioHub] = trio.lowlevel.RunVar("pausable's hub")
+
+
+class TrioDrive(Drive):
+    """Resumes one job in a trio task."""
+
+    hub: TrioHub
+
+    _expires = math.inf  # when the cleanup code of a cancelled job has had its time
+    _scope: trio.CancelScope | None = None
+    _waiting: trio.lowlevel.Task | None = None
+
+    # -- for the job -----------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        try:
+            self.hub.token.run_sync_soon(self._interrupt)
+        except trio.RunFinishedError:
+            pass
+
+    def _interrupt(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def can_await(self, awaitable: Any) -> bool:
+        # Futures are often awaitable too, but for a loop of their own kind.
+        return hasattr(awaitable, "__await__") and not hasattr(awaitable, "add_done_callback")
+
+    async def bounded(self, awaitable: Any, timeout_s: float) -> Any:
+        with trio.move_on_after(timeout_s):
+            return await awaitable
+        raise TimeoutError(f"{awaitable!r} was not complete after {timeout_s} s")
+
+    # -- driving ---------------------------------------------------------------------------------
+
+    async def until_done(self, job: Job[Any], fibre: JobFibre) -> None:
+        self.hub.driven += 1
+        try:
+            while True:
+                awaited, self.awaited = self.awaited, None
+                try:
+                    await self._wait(fibre, awaited)
+                except GeneratorExit:
+                    raise
+                except BaseException as exc:
+                    if isinstance(exc, trio.Cancelled):
+                        self._cancel(job, fibre, exc)
+                    elif awaited is None:
+                        raise
+                    if awaited is not None:
+                        self.exc = exc
+                self.answered = True
+                if job._fibre is None or job.resume():
+                    return
+                if fibre.cancel is not None:
+                    self._bound(job, fibre)
+        finally:
+            self.hub.driven -= 1
+            self._end(job, fibre)
+
+    def _end(self, job: Job[Any], fibre: JobFibre) -> None:
+        try:
+            # Else nobody goes on with the coroutine, and there is no loop to await anything. In
+            # another thread (garbage was collected there) it counts as lost.
+            if job._fibre is not None and get_ident() == fibre.pool.thread:
+                fibre.driver = None
+                job.close()
+        finally:
+            self.close()
+
+    def _cancel(self, job: Job[Any], fibre: JobFibre, exc: trio.Cancelled) -> None:
+        """Have a cancellation raised in the job."""
+        if fibre.cancel is None:
+            fibre.request_cancel(_Request(exc, job), job)
+
+    def _bound(self, job: Job[Any], fibre: JobFibre) -> None:
+        """See to it that a job which was cancelled does not go on for ever."""
+        job._check_swallowed()
+        if self._expires == math.inf:
+            self._expires = trio.current_time() + fibre.pool.cleanup_timeout_s
+
+    async def _wait(self, fibre: JobFibre, awaited: Any) -> None:
+        """Wait for what the job waits for; give up when the job is cancelled by hand."""
+        unwinding = fibre.cancel is not None and self.is_unwinding(fibre)
+        self._scope = trio.CancelScope(shield=unwinding)
+        if unwinding:
+            self._scope.deadline = self._expires
+        try:
+            with self._scope as scope:
+                if awaited is None:
+                    await self._until_woken(fibre.wait_ctx)
+                else:
+                    self.value = await awaited
+                    if self.hub.crowded:
+                        self.wake_here()
+                        await self.until_called()
+            if scope.cancelled_caught:
+                if awaited is not None:
+                    self.exc = JobCancelled("what the job waited for was cancelled with it")
+                if unwinding:
+                    self.cut_short(fibre)
+        finally:
+            self._scope = None
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        if self._waiting is not None:
+            task, self._waiting = self._waiting, None
+            trio.lowlevel.reschedule(task)
+
+    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._waiting = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def until_called(self) -> None:
+        if not self.called:
+            self._waiting = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        self.called = False
+
+    async def _until_woken(self, ctx: Any) -> None:
+        """Wait until the job may be worth resuming."""
+        look_s = self.next_look_s(ctx)
+        if self.called:
+            self.called = False
+            await trio.lowlevel.checkpoint()  # let others run once
+        elif look_s is None:
+            await self.until_called()
+        elif look_s > 0:
+            with trio.move_on_after(look_s):
+                await self.until_called()
+        elif self.hub.crowded:
+            self.wake_here()
+            await self.until_called()
+        else:
+            await trio.lowlevel.checkpoint()
+
+
+def new_drive() -> TrioDrive:
+    """Return a driver for the running task."""
+    try:
+        hub = _hub.get()
+    except LookupError:
+        hub = TrioHub()
+        _hub.set(hub)
+    return TrioDrive(hub, context_of_task())
