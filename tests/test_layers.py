@@ -28,6 +28,7 @@ LAYERS = {
     "_driver": 2,
     "_handle": 2,
     "_job": 2,
+    "_running_loop": 2,
     "_pool": 2,
     "_threads": 2,
     "_blocking": 2,
@@ -136,10 +137,11 @@ def test_packages_are_imported_only_where_they_may_be(module):
         assert part(module) in ONLY_IN.get(package, {part(module)}), f"{module} imports {name}"
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize("module", MODULES)
-def test_asyncio_is_imported_with_the_module_only_by_its_driver(module):
-    if module != "loops._asyncio":
-        assert "asyncio" not in {name.split(".")[0] for name in imports(module, top_only=True)}
+def test_a_loop_is_imported_with_the_module_only_by_its_own_drivers(module, loop):
+    if not module.startswith(f"loops._{loop}"):
+        assert loop not in {name.split(".")[0] for name in imports(module, top_only=True)}
 
 
 def test_there_are_no_cycles():

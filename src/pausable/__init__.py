@@ -32,7 +32,8 @@ from pausable.errors import (
     WouldDeadlock,
     WrongThread,
 )
-from pausable.loops._entry import map, run
+from pausable.loops._entry import map, portal, run, run_blocking, task_factory, to_async
+from pausable.loops._entry import to_async as pausable
 
 __all__ = [
     "CancelSwallowed",
@@ -59,11 +60,16 @@ __all__ = [
     "init_thread",
     "is_capable",
     "map",
+    "pausable",
     "pause",
     "pause_blocked",
+    "portal",
     "run",
+    "run_blocking",
     "start",
+    "task_factory",
     "thread_pool",
+    "to_async",
     "wait_for",
 ]
 

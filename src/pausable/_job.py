@@ -43,6 +43,7 @@ from pausable.errors import (
 if TYPE_CHECKING:
     from pausable._driver import Driver
     from pausable._pool import JobPool
+    from pausable._running_loop import OwnLoop
 
 __all__ = ["Job", "JobFibre", "can_pause", "current_fibre", "current_job", "launch", "pause"]
 
@@ -94,6 +95,7 @@ class JobFibre(Fibre):
     callbacks: tuple[Callable[[Any], object], ...] = ()
     cancel: CancelRequest | None = None
     face: Any = None  # what another API knows this job by
+    own_loop: OwnLoop | None = None  # while the job runs an event loop of its own
     transient: bool = False  # not for the pool: it was made too deep in the stack
 
     def __init__(self, pool: JobPool, *, depth: int, transient: bool) -> None:
@@ -124,7 +126,13 @@ class JobFibre(Fibre):
 
     def set_alert(self) -> None:
         """Decide whether pauses have to look closer."""
-        self.alert = self.blocks > 0 or self.cancel is not None
+        self.alert = self.blocks > 0 or self.cancel is not None or self.own_loop is not None
+
+    def keep_loops_apart(self, own_loop: OwnLoop | None) -> None:
+        """Exchange asyncio's idea of what is running at each pause, or do so no more."""
+        self.own_loop = own_loop
+        self.notable = True
+        self.set_alert()
 
     def request_cancel(self, request: CancelRequest, job: Job[Any]) -> None:
         """Have an exception raised at the pause, and at every later one. Any thread."""
@@ -138,11 +146,18 @@ class JobFibre(Fibre):
         """Decide at the beginning of a pause, when `alert` is set."""
         if self.blocks:
             return False
-        self.deliver()
+        self._raise_if_cancelled()
+        if self.own_loop is not None and not self.own_loop.leave():
+            self.keep_loops_apart(None)
         return True
 
-    def deliver(self) -> None:
-        """Raise `JobCancelled` in the running job, if it is due."""
+    def resumed(self) -> None:
+        """See what has changed during a pause, when `alert` is set."""
+        if self.own_loop is not None:
+            self.own_loop.enter()
+        self._raise_if_cancelled()
+
+    def _raise_if_cancelled(self) -> None:
         request = self.cancel
         if request is None or request.job() not in (None, self.handle()):
             return  # see request_cancel: it is about to be taken back
@@ -201,7 +216,7 @@ def pause() -> bool:
     finally:
         fibre.state = RUNNING
     if fibre.alert:
-        fibre.deliver()  # a job that is unwound begins no window
+        fibre.resumed()  # a job that is unwound begins no window
     if fibre.wait_ctx is not None:
         fibre.wait_ctx._reset()
     return True
@@ -317,6 +332,8 @@ def _end(job: Job[Any], fibre: JobFibre) -> None:
 def _settle(job: Job[Any], fibre: JobFibre) -> None:
     """Do at a job's end what few jobs need."""
     callbacks, transient = fibre.callbacks, fibre.transient
+    if fibre.own_loop is not None:
+        fibre.own_loop.leave()
     if fibre.wait_ctx is not None:
         job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
         job._wait_ctx._job_ended()

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pausable import _report
+from pausable import _report, _running_loop
 from pausable._fibre import enclosing
 from pausable._job import Job, JobFibre, launch
 from pausable._state import State
@@ -184,6 +184,7 @@ class JobPool:
         self._fibres = [fibre for fibre in self._fibres if fibre.state in busy]
 
     def _new_fibre(self) -> JobFibre:
+        _running_loop.notice()
         depth = _depth()
         too_deep = depth > sys.getrecursionlimit() * DEEP
         fibre = JobFibre(self, depth=depth, transient=too_deep)

@@ -15,17 +15,17 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from _thread import get_ident
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
+from pausable import _running_loop
 from pausable._cancel import CancelRequest
 from pausable._job import Job, JobFibre
 from pausable.errors import JobCancelled
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import TURNS, Hub
 
-__all__ = ["AsyncioDrive", "TaskCancelled", "new_drive"]
+__all__ = ["AsyncioDrive", "TaskCancelled", "current_hub", "new_drive"]
 
 T = TypeVar("T")
 
@@ -87,6 +87,9 @@ class AsyncioHub(Hub):
     def _unregister(self, fd: int) -> None:
         if not self.loop.is_closed():
             self.loop.remove_reader(fd)
+
+
+_running_loop.notice()
 
 
 def current_hub() -> AsyncioHub:
@@ -169,7 +172,7 @@ class AsyncioDrive(Drive):
                 awaited = self.awaited
                 if awaited is None:
                     try:
-                        await self._until_woken(fibre.wait_ctx)
+                        await self.until_woken(fibre.wait_ctx)
                     except CancelledError as exc:
                         self._cancel(job, fibre, exc)
                 elif fibre.cancel is not None and self.is_unwinding(fibre):
@@ -194,20 +197,12 @@ class AsyncioDrive(Drive):
         finally:
             hub.driven -= 1
             self._task = None
-            if job._fibre is not None or self.ctx is not None or self._deadline is not None:
-                self._end(job, fibre)
+            self.end(job, fibre)
 
-    def _end(self, job: Job[Any], fibre: JobFibre) -> None:
+    def close(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        try:
-            # Else nobody goes on with the coroutine, and there is no loop to await anything. In
-            # another thread (garbage was collected there) it counts as lost.
-            if job._fibre is not None and get_ident() == fibre.pool.thread:
-                fibre.driver = None
-                job.close()
-        finally:
-            self.close()
+        super().close()
 
     def _fail(self, job: Job[Any], fibre: JobFibre, exc: BaseException) -> None:
         """Have what was awaited raise in the job, or the task's cancellation."""
@@ -257,8 +252,7 @@ class AsyncioDrive(Drive):
                 self._waiter = None
         self.called = False
 
-    async def _until_woken(self, ctx: Any) -> None:
-        """Wait until the job may be worth resuming."""
+    async def until_woken(self, ctx: Any) -> None:
         look_s = self.next_look_s(ctx)
         if self.called:
             self.called = False

@@ -73,14 +73,16 @@ class Driver:
         """How many jobs are paused."""
         return len(self._tasks)
 
-    def start(self, fn: Callable[..., T], args: tuple[Any, ...]) -> Job[T]:
+    def start(
+        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
+    ) -> Job[T]:
         """Start a job.
 
         Raises:
             NoJobsAvailable: the thread's pool is full of jobs, some of them not ours.
         """
         task: _Task[T] = _Task(self)
-        task.job = job = self._pool.start_in(task.ctx, fn, *args)
+        task.job = job = self._pool.start_in(task.ctx, fn, *args, **kwargs or {})
         if job.done():
             task.ctx.close()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -100,6 +101,10 @@ class Drive(Driver):
     async def until_called(self) -> None:
         """Wait until `called`, and take that back."""
 
+    @abstractmethod
+    async def until_woken(self, ctx: WaitContext | None) -> None:
+        """Wait until a job that waits in `ctx` may be worth resuming."""
+
     def next_look_s(self, ctx: WaitContext | None) -> float | None:
         """Watch what the job waits for; return when to look again unless it is woken before."""
         if ctx is not None and (self._watch is not None or ctx.has_fds()):
@@ -118,6 +123,17 @@ class Drive(Driver):
         ctx, self.ctx = self.ctx, None
         if ctx is not None:
             ctx.close()
+
+    def end(self, job: Job[Any], fibre: JobFibre) -> None:
+        """Leave nothing behind. A job that has not ended is unwound."""
+        try:
+            # Nobody goes on with the coroutine, and there is no loop to await anything. In another
+            # thread (garbage was collected there) the job counts as lost.
+            if job._fibre is not None and get_ident() == fibre.pool.thread:
+                fibre.driver = None
+                job.close()
+        finally:
+            self.close()
 
     @staticmethod
     def is_unwinding(fibre: JobFibre) -> bool:

@@ -1,24 +1,30 @@
-"""`run` and `map`: the drivers' public face, which imports an event loop only when it is used."""
+"""The drivers' public face, which imports an event loop only when it is used."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from functools import wraps
 from types import FunctionType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pausable._job import launch
 from pausable._threads import thread_pool
-from pausable.errors import JobCancelled
-from pausable.loops._here import drive_here
+from pausable.errors import JobCancelled, JobStateError
+from pausable.loops._blocking import Driver
+from pausable.loops._here import drive_here, takeover_here
 from pausable.loops._map import Map
+from pausable.loops._portal import in_portal
 
 if sys.version_info >= (3, 11):
     from typing import ParamSpec
 else:
     from typing_extensions import ParamSpec
 
-__all__ = ["map", "run"]
+if TYPE_CHECKING:
+    from asyncio import Task
+
+__all__ = ["map", "portal", "run", "run_blocking", "task_factory", "to_async"]
 
 #: A code object's mark of `async def`, as of inspect, which takes long to import.
 CO_COROUTINE: Final = 0x80
@@ -28,12 +34,14 @@ P = ParamSpec("P")
 
 
 def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-    """Call fn(*args, **kwargs) as a job of this asyncio task: `await pausable.run(fn, ...)`.
+    """Call fn(*args, **kwargs) as a job of this task: `await pausable.run(fn, ...)`.
 
-    While the job is paused, the loop goes on with other tasks. The job runs in the task's own
-    context. Where the thread's pool has a limit, waits for a free job, first come, first served.
-    If the task is cancelled, the job is (`JobCancelled` at its pause); when its cleanup code has
-    run, the cancellation goes on.
+    In asyncio (uvloop too) and trio. While the job is paused, the loop goes on with other tasks.
+    The job runs in the task's own context, and what it waits for with `wait_for` is awaited in the
+    task. Where the thread's pool has a limit, waits for a free job, first come, first served.
+
+    If the task is cancelled, the job is (`JobCancelled` at its pause; in trio `trio.Cancelled`);
+    when its cleanup code has run, the cancellation goes on.
 
     Pauses: the task, while the job is paused.
     Threads: the loop's.
@@ -43,6 +51,11 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
         TypeError: `fn` cannot be called.
         Exception: whatever the call raises.
     """
+    _check(fn)
+    return _run(fn, args, kwargs)
+
+
+def _check(fn: Any) -> None:
     if type(fn) is not FunctionType and not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
     code = getattr(fn, "__code__", None)
@@ -51,7 +64,6 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
             f"{fn!r} is a coroutine function, and jobs are for synchronous ones: await it, or in a"
             " job wait_for(coroutine)"
         )
-    return _run(fn, args, kwargs)
 
 
 async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
@@ -73,19 +85,113 @@ async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, An
     return job.result()
 
 
-def map(fn: Callable[..., T], /, *iterables: Iterable[Any], jobs: int = 64) -> Map[T]:
+def to_async(fn: Callable[P, T], /) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Make a coroutine function of a synchronous one: each call is a job, as by `run`.
+
+    Use it as a decorator, `@pausable.to_async`, or wrap a function of somebody else's. Parameters,
+    types, name and docstring stay. (`pausable.pausable` is the same.)
+
+    Raises:
+        TypeError: `fn` cannot be called, or is a coroutine function already.
+    """
+    _check(fn)
+
+    @wraps(fn)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await _run(fn, args, kwargs)
+
+    return call
+
+
+class portal:  # noqa: N801  # reads as a statement: async with portal():
+    """Let synchronous code pause in this task: `async with pausable.portal():`.
+
+    In the block, code that the task's coroutine calls, and that calls `wait_for`, pauses the task,
+    as if it awaited; no `run` is needed at each call. Inside another portal it does nothing.
+
+    Each step of the task costs about a microsecond more. A cancellation is the coroutine's own
+    business: it is raised once, at the `await` or the `wait_for`, and is not sticky.
+
+    Pauses: the task, wherever code below it waits.
+    Threads: the loop's.
+
+    Raises:
+        RuntimeError: no event loop is running.
+    """
+
+    def __init__(self) -> None:
+        self._takeover: Any = None
+
+    async def __aenter__(self) -> None:
+        if self._takeover is not None:
+            raise JobStateError("this portal is open already; make one for each block")
+        if not in_portal():
+            self._takeover = takeover_here()
+            await self._takeover.enter()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        takeover, self._takeover = self._takeover, None
+        if takeover is not None:
+            await takeover.leave()
+
+
+def task_factory(loop: Any, coroutine: Coroutine[Any, Any, T], **options: Any) -> Task[T]:
+    """Make asyncio tasks that are in a `portal` from their first step to their last.
+
+    Switch it on once: `asyncio.get_running_loop().set_task_factory(pausable.task_factory)`.
+    """
+    from pausable.loops import _asyncio_portal
+
+    return _asyncio_portal.task_factory(loop, coroutine, **options)
+
+
+def run_blocking(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call fn(*args, **kwargs) as a job, and block this thread until it has ended.
+
+    For scripts: what waits by descriptors, callbacks or polling is served as in an event loop, but
+    nothing else goes on meanwhile. Ctrl-C unwinds the job.
+
+    Pauses: never; it blocks the thread.
+    Threads: any.
+    Returns: what the call returns.
+
+    Raises:
+        TypeError: `fn` cannot be called.
+        NoJobsAvailable: jobs of others fill the thread's pool.
+        Exception: whatever the call raises.
+    """
+    _check(fn)
+    driver = Driver(thread_pool())
+    try:
+        job = driver.start(fn, args, kwargs)
+        while not job.done():
+            driver.step()
+    finally:
+        driver.close()
+    return job.result()
+
+
+def map(
+    fn: Callable[..., T],
+    /,
+    *iterables: Iterable[Any],
+    jobs: int = 64,
+    as_completed: bool = False,
+) -> Map[T]:
     """Call `fn` as the built-in `map` does, with up to `jobs` jobs in flight on this thread.
 
-    Results come in the order of the arguments. Work goes on only while `next()` waits for one, and
-    arguments are taken as jobs are started. What a call raises is raised in its place and ends the
-    iteration; that, Ctrl-C, `close()` and the end of a `with` block unwind every job under way. A
-    loop over the results that is left by `break` does not: use `with pausable.map(...) as results`.
+    Results come in the order of the arguments, or as calls end. Work goes on only while `next()`
+    waits for one, and arguments are taken as jobs are started. What a call raises is raised in its
+    place and ends the iteration; that, Ctrl-C, `close()` and the end of a `with` block unwind every
+    job under way. A loop over the results that is left by `break` does not: use `with
+    pausable.map(...) as results`.
 
     Pauses: never; it blocks the thread.
     Threads: the one that takes the first result.
 
     Args:
         jobs: the most jobs under way at once, 1 or more.
+        as_completed: give each result as soon as its call has ended.
 
     Raises:
         TypeError, ValueError: bad arguments.
@@ -93,4 +199,4 @@ def map(fn: Callable[..., T], /, *iterables: Iterable[Any], jobs: int = 64) -> M
     """
     if not iterables:
         raise TypeError("map needs at least one iterable of arguments")
-    return Map(fn, zip(*iterables, strict=False), jobs)
+    return Map(fn, zip(*iterables, strict=False), jobs, as_completed=as_completed)

@@ -7,9 +7,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pausable.loops._asyncio_portal import Takeover as AsyncioTakeover
     from pausable.loops._drive import Drive
+    from pausable.loops._trio_portal import Takeover as TrioTakeover
 
-__all__ = ["drive_here"]
+__all__ = ["drive_here", "takeover_here"]
 
 _asyncio: Any = None
 _trio: Any = None
@@ -22,16 +24,36 @@ def drive_here() -> Drive:
         RuntimeError: no event loop is running.
     """
     global _asyncio, _trio
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task() and not _asyncio_is_innermost():
+    drive: Drive
+    if _is_trio():
         if _trio is None:
             from pausable.loops import _trio
-        drive: Drive = _trio.new_drive()
+        drive = _trio.new_drive()
     else:
         if _asyncio is None:
             from pausable.loops import _asyncio
         drive = _asyncio.new_drive()
     return drive
+
+
+def takeover_here() -> AsyncioTakeover | TrioTakeover:
+    """Return the means to open a portal in the running task.
+
+    Raises:
+        RuntimeError: no event loop is running.
+    """
+    if _is_trio():
+        from pausable.loops import _trio_portal
+
+        return _trio_portal.Takeover()
+    from pausable.loops import _asyncio_portal
+
+    return _asyncio_portal.Takeover()
+
+
+def _is_trio() -> bool:
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_task() and not _asyncio_is_innermost()
 
 
 def _asyncio_is_innermost() -> bool:

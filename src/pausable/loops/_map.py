@@ -20,9 +20,16 @@ WINDOW: Final = 4
 
 
 class Map(Iterator[T]):
-    """The results of `map`, in the order of its arguments."""
+    """The results of `map`."""
 
-    def __init__(self, fn: Callable[..., T], calls: Iterable[tuple[Any, ...]], jobs: int) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., T],
+        calls: Iterable[tuple[Any, ...]],
+        jobs: int,
+        *,
+        as_completed: bool,
+    ) -> None:
         if not callable(fn):
             raise TypeError(f"fn has to be callable, not {fn!r}")
         if not isinstance(jobs, int) or isinstance(jobs, bool):
@@ -32,7 +39,8 @@ class Map(Iterator[T]):
         self._fn = fn
         self._calls: Iterator[tuple[Any, ...]] | None = iter(calls)
         self._jobs = jobs
-        self._pending: deque[Job[T]] = deque()
+        self._as_completed = as_completed
+        self._pending: deque[Job[T]] = deque()  # in the order of the results
         self._driver: Driver | None = None  # made by the first next(), in whose thread all runs
         self._closed = False
 
@@ -49,7 +57,7 @@ class Map(Iterator[T]):
         driver.check_thread()
         try:
             self._fill(driver)
-            while self._pending and not self._pending[0].done():
+            while driver.under_way and not (self._pending and self._pending[0].done()):
                 driver.step()
                 self._fill(driver)
             if self._pending:
@@ -89,7 +97,10 @@ class Map(Iterator[T]):
                 self._calls = None
                 return
             job = self._start(driver, args)
-            self._pending.append(job)
+            if self._as_completed:
+                job.add_done_callback(self._pending.append)
+            else:
+                self._pending.append(job)
 
     def _start(self, driver: Driver, args: tuple[Any, ...]) -> Job[T]:
         while True:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import os
 import stat
-from _thread import get_ident
 from typing import Any
 
 import trio
@@ -26,7 +25,7 @@ from pausable.errors import JobCancelled
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import Hub
 
-__all__ = ["TrioDrive", "new_drive"]
+__all__ = ["TrioDrive", "current_hub", "new_drive"]
 
 
 class _Request(CancelRequest):
@@ -144,17 +143,7 @@ class TrioDrive(Drive):
                     self._bound(job, fibre)
         finally:
             self.hub.driven -= 1
-            self._end(job, fibre)
-
-    def _end(self, job: Job[Any], fibre: JobFibre) -> None:
-        try:
-            # Else nobody goes on with the coroutine, and there is no loop to await anything. In
-            # another thread (garbage was collected there) it counts as lost.
-            if job._fibre is not None and get_ident() == fibre.pool.thread:
-                fibre.driver = None
-                job.close()
-        finally:
-            self.close()
+            self.end(job, fibre)
 
     def _cancel(self, job: Job[Any], fibre: JobFibre, exc: trio.Cancelled) -> None:
         """Have a cancellation raised in the job."""
@@ -176,7 +165,7 @@ class TrioDrive(Drive):
         try:
             with self._scope as scope:
                 if awaited is None:
-                    await self._until_woken(fibre.wait_ctx)
+                    await self.until_woken(fibre.wait_ctx)
                 else:
                     self.value = await awaited
                     if self.hub.crowded:
@@ -207,8 +196,7 @@ class TrioDrive(Drive):
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         self.called = False
 
-    async def _until_woken(self, ctx: Any) -> None:
-        """Wait until the job may be worth resuming."""
+    async def until_woken(self, ctx: Any) -> None:
         look_s = self.next_look_s(ctx)
         if self.called:
             self.called = False
@@ -225,11 +213,16 @@ class TrioDrive(Drive):
             await trio.lowlevel.checkpoint()
 
 
-def new_drive() -> TrioDrive:
-    """Return a driver for the running task."""
+def current_hub() -> TrioHub:
+    """Return the hub of this trio run."""
     try:
-        hub = _hub.get()
+        return _hub.get()
     except LookupError:
         hub = TrioHub()
         _hub.set(hub)
-    return TrioDrive(hub, context_of_task())
+        return hub
+
+
+def new_drive() -> TrioDrive:
+    """Return a driver for the running task."""
+    return TrioDrive(current_hub(), context_of_task())

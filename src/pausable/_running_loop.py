@@ -1,0 +1,112 @@
+"""asyncio's running loop and current task, for jobs whose code runs an event loop of its own.
+
+Rules:
+
+* asyncio keeps both per thread, not per stack. A job sees those of the task that drives it, but
+  code in it that calls `asyncio.run()` must find none, and whoever goes on while the job is paused
+  in there must not find the job's.
+* Only code that is about to run a loop asks `asyncio.events._get_running_loop`; everybody else asks
+  `get_running_loop`. So the former is where the loop around the job is hidden from it. This is the
+  only thing that pausable puts in another module's place, and it changes nothing outside jobs.
+* From then on, until the job's own loop has ended, the two worlds are exchanged at each pause.
+
+A uvloop that a job runs without `asyncio.run` or a `Runner` does not ask, and is not noticed; and
+when one has ended, the job sees no loop until its next pause.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import Any
+
+from pausable._job import current_fibre
+
+__all__ = ["OwnLoop", "notice"]
+
+_asyncio: Any = None
+_get: Any = None
+_set: Any = None
+_swap_task: Any = None
+
+
+class _World:
+    """What asyncio and the interpreter take to be running in this thread."""
+
+    def __init__(self) -> None:
+        self.loop: Any = _get()
+        self.task: Any = None
+        if self.loop is not None and _swap_task is not None:
+            self.task = _swap_task(self.loop, None)
+        self.hooks = sys.get_asyncgen_hooks()
+        _set(None)
+        # A loop in the main thread takes Ctrl-C, and wakes when a signal arrives.
+        self.takes_signals = threading.current_thread() is threading.main_thread()
+        if self.takes_signals:
+            self.wakeup_fd = signal.set_wakeup_fd(-1)
+            self.sigint = signal.getsignal(signal.SIGINT)
+
+    def restore(self) -> None:
+        if self.takes_signals:
+            signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False)
+            if self.sigint is not None:  # else it was not set from Python
+                signal.signal(signal.SIGINT, self.sigint)
+        _set(self.loop)
+        if self.task is not None:
+            _swap_task(self.loop, self.task)
+        sys.set_asyncgen_hooks(*self.hooks)
+
+
+class OwnLoop:
+    """The loop that a job runs, and the one around the job, of which one is set aside."""
+
+    def __init__(self) -> None:
+        self._other = _World()
+        if self._other.takes_signals:
+            signal.set_wakeup_fd(self._other.wakeup_fd, warn_on_full_buffer=False)
+
+    def leave(self) -> bool:
+        """Set the job's world aside; return False if there is no loop in it any more."""
+        mine = _World()
+        self._other.restore()
+        self._other = mine
+        return mine.loop is not None
+
+    def enter(self) -> None:
+        """Go back to the job's."""
+        self.leave()
+
+
+def notice() -> None:
+    """Have the loops noticed that jobs run, if asyncio is there. Doing so twice does nothing."""
+    global _asyncio, _get, _set, _swap_task
+    if _asyncio is not None or "asyncio.events" not in sys.modules:
+        return
+    import asyncio  # noqa: PLC0415  # it is there; pausable itself does without
+
+    events = asyncio.events
+    _get, _set = events._get_running_loop, events._set_running_loop
+    # Before 3.12 a task is current for its loop only, so that two loops never meet.
+    _swap_task = getattr(asyncio.tasks, "_swap_current_task", None)
+    events._get_running_loop = _get_running_loop
+    events._set_running_loop = _set_running_loop
+    _asyncio = asyncio
+
+
+def _get_running_loop() -> Any:
+    """Stand in for asyncio's function of this name."""
+    fibre = current_fibre()
+    if fibre is not None and fibre.own_loop is None:
+        fibre.keep_loops_apart(OwnLoop())
+    return _get()
+
+
+def _set_running_loop(loop: Any) -> None:
+    """Stand in for asyncio's function of this name."""
+    _set(loop)
+    if loop is None:
+        fibre = current_fibre()
+        if fibre is not None and fibre.own_loop is not None:
+            fibre.own_loop.leave()
+            fibre.keep_loops_apart(None)

@@ -1,0 +1,53 @@
+"""Portals in trio tasks.
+
+trio asks a task for its coroutine (`Task.coro`) each time it goes on with it, so another coroutine,
+which runs the first in a job, takes its place until the portal is left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from pausable.loops._drive import context_of_task
+from pausable.loops._portal import HAND_BACK, Portal, Relay
+from pausable.loops._trio import TrioDrive, current_hub
+
+__all__ = ["Takeover"]
+
+
+class TrioPortal(Portal, TrioDrive):
+    """Runs a coroutine step by step in a job of a trio task."""
+
+    async def portal_await(self, awaited: Any) -> Any:
+        return await awaited
+
+
+class Takeover:
+    """The portal of a task that has begun without one."""
+
+    _coroutine: Any
+    _stand_in: Any
+    _task: trio.lowlevel.Task
+
+    async def enter(self) -> None:
+        """Have the rest of the running task's coroutine run through a portal."""
+        task = self._task = trio.lowlevel.current_task()
+        self._coroutine = task.coro
+        self._stand_in = self._run(TrioPortal(current_hub(), context_of_task()))
+        self._stand_in.send(None)
+        task.coro = self._stand_in
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def leave(self) -> None:
+        """Give the coroutine back to its task."""
+        self._task.coro = self._coroutine
+        await Relay(HAND_BACK)
+        self._stand_in.close()
+
+    async def _run(self, portal: TrioPortal) -> None:
+        first = await Relay(None)
+        await portal.run_through(self._coroutine, first)
+        # What trio sends now goes to the coroutine, which waits in leave().
+        await trio.lowlevel.cancel_shielded_checkpoint()
