@@ -19,6 +19,7 @@ LAYERS = {
     "_state": 1,
     "_fibre": 1,
     "_thread_local": 1,
+    "_clock": 1,
     "_timer": 1,
     "_wait_context": 1,
     "_waker": 1,
@@ -33,6 +34,9 @@ LAYERS = {
     "_wait_for": 3,
     "loops": 4,
     "openssl": 4,
+    "testing": 5,
+    "prometheus": 5,
+    "pytest_plugin": 6,
     "cli": 7,
     "__main__": 7,
     "__init__": 8,  # the public face: sees everything, and nothing sees it
@@ -42,16 +46,19 @@ LAYERS = {
 OPEN = {1, 2, 4, 5, 6, 7}
 
 #: But packages of one layer that know nothing of each other.
-APART = [{"loops", "openssl"}]
+APART = [{"loops", "openssl"}, {"testing", "prometheus"}]
 
 #: (package, from where it may be imported at all)
 ONLY_IN = {
     "greenlet": {"_fibre"},
     "click": {"cli", "__main__"},
     "rich": {"cli", "__main__"},
+    "prometheus_client": {"prometheus"},
+    "pytest": {"pytest_plugin"},
 }
 
-PUBLIC = {"cli", "__main__"}  # they use the library as our users do
+#: They use the library as our users do.
+PUBLIC = {"cli", "__main__", "testing", "prometheus", "pytest_plugin"}
 
 
 def module_name(path):
