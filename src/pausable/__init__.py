@@ -13,6 +13,8 @@
 """
 
 from pausable._blocking import guarded, pause_blocked
+from pausable._dump import dump, dump_on_signal, jobs
+from pausable._hooks import add_hooks, remove_hooks
 from pausable._job import Job, can_pause, current_job, pause
 from pausable._pool import JobPool, PoolStats
 from pausable._threads import cleanup_thread, init_thread, is_capable, start, thread_pool
@@ -52,15 +54,20 @@ __all__ = [
     "Waker",
     "WouldDeadlock",
     "WrongThread",
+    "add_hooks",
     "can_pause",
     "cleanup_thread",
     "current_job",
+    "dump",
+    "dump_on_signal",
     "guarded",
     "init_thread",
     "is_capable",
+    "jobs",
     "map",
     "pause",
     "pause_blocked",
+    "remove_hooks",
     "run",
     "start",
     "thread_pool",

@@ -51,7 +51,7 @@ class CancelRequest:
             return
         self._deliveries += 1
         if self._deliveries == 1:
-            self._stack = traceback.extract_stack(sys._getframe(2))
+            self._stack = traceback.extract_stack(sys._getframe(3))
         elif self._deliveries == 2:
             _report.swallowed(job, self._stack)
         exc = JobCancelled(self._message)

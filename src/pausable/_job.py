@@ -12,7 +12,7 @@ Rules:
 * Only `state is ENDED` means that a call has ended. If control comes back to a resumer in another
   way, somebody switched greenlets by hand, and that is said.
 * Everything rare hides behind two flags, so that the common path tests little: `alert` (pausing is
-  blocked, or the job is cancelled) at a pause, `notable` (`_settle` has work) at the end.
+  blocked, the job is cancelled or watched) at a pause, `notable` (`_settle` has work) at the end.
 * A job runs in a copy of its starter's context, so that what it sets is not seen by others while
   it is paused; what it changed is set in the context of whoever sees it end. A driver that has a
   context of its own for the job (asyncio: the task's) shares that instead.
@@ -27,7 +27,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
-from pausable import _report
+from pausable import _report, _watch
 from pausable._cancel import MAX_DELIVERIES, CancelRequest
 from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
 from pausable._handle import Handle, call_back
@@ -79,7 +79,7 @@ class JobFibre(Fibre):
         "wait_ctx",
     )
 
-    alert: bool  # look at blocks and cancel before and after a pause
+    alert: bool  # look at blocks, cancel and watch before and after a pause
     context: Context | None
     depth: int  # of the stack where it was made: it counts its recursion from there
     job: Job[Any] | None  # until the first pause
@@ -95,6 +95,7 @@ class JobFibre(Fibre):
     cancel: CancelRequest | None = None
     face: Any = None  # what another API knows this job by
     transient: bool = False  # not for the pool: it was made too deep in the stack
+    watch: _watch.Watch | None = None  # hooks and debug mode
 
     def __init__(self, pool: JobPool, *, depth: int, transient: bool) -> None:
         super().__init__()
@@ -119,7 +120,7 @@ class JobFibre(Fibre):
         """Count `by` more (or fewer) reasons not to pause."""
         self.blocks = max(0, self.blocks + by)
         self.notable = True
-        self.alert = self.blocks > 0 or self.cancel is not None
+        self.alert = self.blocks > 0 or self.cancel is not None or self.watch is not None
 
     def request_cancel(self, message: str, job: Job[Any]) -> None:
         """Have `JobCancelled` raised at the pause, and at every later one. Any thread."""
@@ -133,11 +134,18 @@ class JobFibre(Fibre):
         """Decide at the beginning of a pause, when `alert` is set."""
         if self.blocks:
             return False
-        self.deliver()
+        self._raise_if_cancelled()
+        if self.watch is not None:
+            self.watch.before_pause(self)
         return True
 
     def deliver(self) -> None:
-        """Raise `JobCancelled` in the running job, if it is due."""
+        """Do what is due after a pause, when `alert` is set: hooks, then `JobCancelled`."""
+        if self.watch is not None:
+            self.watch.after_pause(self)
+        self._raise_if_cancelled()
+
+    def _raise_if_cancelled(self) -> None:
         request = self.cancel
         if request is None or request.job() not in (None, self.handle()):
             return  # see request_cancel: it is about to be taken back
@@ -180,7 +188,7 @@ def pause() -> bool:
     if type(fibre) is not JobFibre:
         fibre = current_fibre()
         if fibre is None:
-            return False
+            return _watch.outside_jobs()
         fibre.notable = True  # at the end, `point` is to be let go of
     if fibre.alert and not fibre.may_pause():
         return False
@@ -244,6 +252,8 @@ def launch(
         fibre = pool.idle.pop()
     except IndexError:
         fibre = pool.grow()
+        if _watch.wanted.on:
+            fn, args, kwargs = _watch.begin(fibre, job.name, fn, args, kwargs)
     fibre.job = job
     job._fibre = fibre
     try:
@@ -303,7 +313,7 @@ def _end(job: Job[Any], fibre: JobFibre) -> None:
 
 def _settle(job: Job[Any], fibre: JobFibre) -> None:
     """Do at a job's end what few jobs need."""
-    callbacks, transient = fibre.callbacks, fibre.transient
+    callbacks, transient, watch = fibre.callbacks, fibre.transient, fibre.watch
     if fibre.wait_ctx is not None:
         job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
         job._wait_ctx._job_ended()
@@ -314,6 +324,8 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
         fibre.pool.drop(fibre)
     else:
         fibre.pool.idle.append(fibre)
+    if watch is not None:
+        watch.finish(job)
     for callback in callbacks:
         call_back(callback, job)
 
@@ -497,6 +509,8 @@ class Job(Handle[T]):
     def _change_resumer(self, fibre: JobFibre) -> None:
         self._check_thread(fibre)
         fibre.resumer = current()
+        if fibre.watch is not None and fibre.watch.probe is not None:
+            fibre.watch.probe.before_resume(fibre)
 
     def _check_thread(self, fibre: JobFibre) -> None:
         if get_ident() != fibre.pool.thread:

@@ -13,7 +13,15 @@ import traceback
 import warnings
 from collections.abc import Callable
 
-__all__ = ["callback_failed", "lost", "not_unwound", "swallowed", "thread_name", "timer_failed"]
+__all__ = [
+    "callback_failed",
+    "hook_failed",
+    "lost",
+    "not_unwound",
+    "swallowed",
+    "thread_name",
+    "timer_failed",
+]
 
 _log = logging.getLogger("pausable")
 
@@ -58,6 +66,11 @@ def swallowed(job: object, where: traceback.StackSummary | None) -> None:
 def timer_failed(call: Callable[..., object]) -> None:
     """Log that a wake-up by time raised (called in an except clause)."""
     _log.error("wake-up %r raised", call, exc_info=sys.exc_info()[1])
+
+
+def hook_failed(hook: Callable[..., object], job: object) -> None:
+    """Log that a hook raised (called in an except clause)."""
+    _log.error("hook %r for %r raised", hook, job, exc_info=sys.exc_info()[1])
 
 
 def callback_failed(callback: Callable[..., object], job: object) -> None:
