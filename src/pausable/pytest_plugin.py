@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from pausable.testing import FakeEngine, FakeLoop
 
 __all__ = [
-    "JobsLeft",
     "PausableLeakWarning",
     "pausable_engine",
     "pausable_loop",
     "pytest_addoption",
     "pytest_configure",
+    "pytest_runtest_makereport",
 ]
 
 #: How long the cleanup code of a job that was left behind may be paused.
@@ -49,11 +49,7 @@ CLOSE_TIMEOUT_S: Final = 1.0
 
 MODES: Final = ("off", "warn", "error")
 
-_ended_early = pytest.StashKey[bool]()
-
-
-class JobsLeft(AssertionError):
-    """A test left jobs behind."""
+_ended_early: weakref.WeakSet[pytest.Item] = weakref.WeakSet()
 
 
 class PausableLeakWarning(pytest.PytestWarning):
@@ -94,55 +90,62 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to look at every test, unless that is off."""
+    """Make the marker known, and refuse a wrong setting at once."""
     config.addinivalue_line(
         "markers",
         'pausable_leaks(mode): "off", "warn" or "error": what this test gets if it leaves'
         " pausable's jobs behind",
     )
-    mode = _check_mode(config.getini("pausable_leaks"), "the ini option pausable_leaks")
-    config.pluginmanager.register(_Leaks(mode), "pausable-leaks")
+    _check_mode(config.getini("pausable_leaks"), "the ini option pausable_leaks")
 
 
-class _Leaks:
-    """Looks at each test."""
+# Not wrapper=True, which pytest 7 does not know: whoever has that need not have asked for us.
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """Note whether the test failed before its teardown, as expected or not, or was skipped."""
+    report = (yield).get_result()
+    if report.when != "teardown" and not report.passed:
+        _ended_early.add(item)
 
-    def __init__(self, mode: str) -> None:
-        self._mode = mode
 
-    @pytest.fixture(autouse=True)
-    def _pausable_leaks(self, request: pytest.FixtureRequest) -> Iterator[None]:
-        # A fixture, not a hook: of all the test's own it begins first and ends last, after those
-        # of its module and session began and before they end.
-        mode = self._mode_of(request.node)
-        if mode == "off":
-            yield
-            return
-        before = _paused()
+# A fixture, not a hook, and the plugin's, not an object's that is registered later: so of all the
+# test's own fixtures it begins first and ends last, and those of its module and session enclose it.
+@pytest.fixture(autouse=True)
+def _pausable_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    mode = _mode_of(request.node)
+    if mode == "off":
         yield
-        left = _left_since(before)
-        if left:
-            _tell(request.node, mode, left)
+        return
+    before = _paused()
+    yield
+    left = _left_since(before)
+    if left:
+        _tell(request.node, mode, left)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note whether the test failed before its teardown, as expected or not, or was skipped."""
-        report = yield
-        if report.when != "teardown" and not report.passed:
-            item.stash[_ended_early] = True
-        return report
 
-    def _mode_of(self, node: pytest.Item) -> str:
-        marker = node.get_closest_marker("pausable_leaks")
-        if marker is None:
-            return self._mode
-        if len(marker.args) != 1 or marker.kwargs:
-            raise pytest.UsageError(
-                f'{node.nodeid}: the marker takes one mode, as in pausable_leaks("off")'
-            )
-        return _check_mode(marker.args[0], f"{node.nodeid}: the marker pausable_leaks")
+def _tell(node: pytest.Item, mode: str, left: list[str]) -> None:
+    jobs = "1 job" if len(left) == 1 else f"{len(left)} jobs"
+    text = (
+        f"{node.nodeid} left {jobs} paused; use `with pausable.start(...) as job:`, or resume until"
+        " done():\n"
+    ) + "\n".join(left)
+    if node in _ended_early:
+        node.add_report_section("teardown", "jobs left behind", text)
+    elif mode == "warn":
+        warnings.warn(PausableLeakWarning(text), stacklevel=2)
+    else:
+        pytest.fail(text, pytrace=False)
+
+
+def _mode_of(node: pytest.Item) -> str:
+    marker = node.get_closest_marker("pausable_leaks")
+    if marker is None:
+        return str(node.config.getini("pausable_leaks"))
+    if len(marker.args) != 1 or marker.kwargs:
+        raise pytest.UsageError(
+            f'{node.nodeid}: the marker takes one mode, as in pausable_leaks("off")'
+        )
+    return _check_mode(marker.args[0], f"{node.nodeid}: the marker pausable_leaks")
 
 
 def _check_mode(mode: object, where: str) -> str:
@@ -211,17 +214,3 @@ def _unwind(pool: JobPool, fibre: JobFibre) -> str:
         if job is None or not job.done():
             return f"It could not be unwound: {exc}\n"
     return ""
-
-
-def _tell(node: pytest.Item, mode: str, left: list[str]) -> None:
-    jobs = "1 job" if len(left) == 1 else f"{len(left)} jobs"
-    text = (
-        f"{node.nodeid} left {jobs} paused; use `with pausable.start(...) as job:`, or resume until"
-        f" done():\n" + "\n".join(left)
-    )
-    if node.stash.get(_ended_early, False):
-        node.add_report_section("teardown", "jobs left behind", text)
-    elif mode == "warn":
-        warnings.warn(PausableLeakWarning(text), stacklevel=2)
-    else:
-        raise JobsLeft(text)

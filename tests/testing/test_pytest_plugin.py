@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_a_test_that_leaves_a_job_has_an_error_and_the_next_one_is_not_affected(
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines([
         "*ERROR at teardown of test_leaks*",
-        "*JobsLeft: *::test_leaks left 1 job paused; use `with pausable.start(...) as job:`*",
+        "*::test_leaks left 1 job paused; use `with pausable.start(...) as job:`*",
         "*<Job 'sign-*' paused>, paused at",
         "*in sign",
         "*pausable.pause()",
@@ -216,6 +217,22 @@ def test_jobs_of_wider_fixtures_are_not_the_tests(run):
             assert job.paused
     """)
     result.assert_outcomes(passed=2)
+
+
+def test_the_users_own_tidying_comes_first(run, pytester):
+    pytester.makeconftest("""
+        import pytest, pausable
+
+        @pytest.fixture(autouse=True)
+        def tidy():
+            yield
+            pausable.cleanup_thread(cancel=True)
+    """)
+    result = run("""
+        def test_leaves_it_to_the_fixture():
+            kept.append(pausable.start(sign))
+    """)
+    result.assert_outcomes(passed=1)
 
 
 def test_a_fixture_of_the_test_that_leaves_a_job_is_told_and_one_that_ends_it_is_not(run):
@@ -402,6 +419,14 @@ def test_tests_without_jobs_collect_no_garbage_and_import_no_fakes(pytester):
     result.assert_outcomes(passed=2)
 
 
+def test_the_guides_tests_pass(pytester):
+    guide = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    pytester.makepyfile("\n".join(blocks))
+    pytester.runpytest_inprocess(*PLUGINS).assert_outcomes(passed=5)
+
+
 def test_this_suite_is_not_under_the_plugin(request):
-    assert not request.config.pluginmanager.has_plugin("pausable-leaks")
+    manager = request.config.pluginmanager
+    assert not any(map(manager.has_plugin, ("pausable", "pausable.pytest_plugin")))
     assert pausable.thread_pool().stats().paused == 0
