@@ -13,6 +13,7 @@
 """
 
 from pausable._blocking import guarded, pause_blocked
+from pausable._debug import get_debug, set_debug
 from pausable._dump import dump, dump_on_signal, jobs
 from pausable._hooks import add_hooks, remove_hooks
 from pausable._job import Job, can_pause, current_job, pause
@@ -23,13 +24,19 @@ from pausable._wait_for import wait_for
 from pausable._waker import Waker
 from pausable.errors import (
     CancelSwallowed,
+    DebugWarning,
     ForkedJobError,
     InvalidStateError,
     JobCancelled,
     JobsOutstanding,
     JobStateError,
+    LockHeldWarning,
+    NativeFrameWarning,
     NoJobsAvailable,
     PausableError,
+    PauseOutsideJobWarning,
+    PauseRefused,
+    SlowSegmentWarning,
     WaitContextClosed,
     WouldDeadlock,
     WrongThread,
@@ -38,6 +45,7 @@ from pausable.loops._entry import map, run
 
 __all__ = [
     "CancelSwallowed",
+    "DebugWarning",
     "ForkedJobError",
     "InvalidStateError",
     "Job",
@@ -45,9 +53,14 @@ __all__ = [
     "JobPool",
     "JobStateError",
     "JobsOutstanding",
+    "LockHeldWarning",
+    "NativeFrameWarning",
     "NoJobsAvailable",
     "PausableError",
+    "PauseOutsideJobWarning",
+    "PauseRefused",
     "PoolStats",
+    "SlowSegmentWarning",
     "Status",
     "WaitContext",
     "WaitContextClosed",
@@ -60,6 +73,7 @@ __all__ = [
     "current_job",
     "dump",
     "dump_on_signal",
+    "get_debug",
     "guarded",
     "init_thread",
     "is_capable",
@@ -69,6 +83,7 @@ __all__ = [
     "pause_blocked",
     "remove_hooks",
     "run",
+    "set_debug",
     "start",
     "thread_pool",
     "wait_for",

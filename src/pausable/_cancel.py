@@ -53,7 +53,7 @@ class CancelRequest:
         if self._deliveries == 1:
             self._stack = traceback.extract_stack(sys._getframe(3))
         elif self._deliveries == 2:
-            _report.swallowed(job, self._stack)
+            _report.swallowed(job, self._stack, job._created() if job is not None else None)
         exc = JobCancelled(self._message)
         exc.__pausable_request__ = self  # type: ignore[attr-defined]
         try:

@@ -24,6 +24,7 @@ import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from traceback import StackSummary
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
@@ -115,6 +116,11 @@ class JobFibre(Fibre):
     def handle(self) -> Job[Any] | None:
         """Return the job that is on this fibre, or None."""
         return self.ref() if self.ref is not None else self.job
+
+    def created(self) -> StackSummary | None:
+        """Return where the job was started, outermost call first, if debug mode has kept it."""
+        watch = self.watch
+        return None if watch is None or watch.probe is None else watch.probe.created
 
     def block(self, by: int) -> None:
         """Count `by` more (or fewer) reasons not to pause."""

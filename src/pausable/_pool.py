@@ -320,7 +320,7 @@ class JobPool:
         self._park_if_lost()
         if self._waiting:
             self._waiting.pop(0)[1]()
-        _report.lost(fibre.stack())
+        _report.lost(fibre.stack(), fibre.created())
 
     def _park_if_lost(self) -> None:
         """Have the next start come by `grow`, if there are lost jobs."""

@@ -28,7 +28,7 @@ from pausable._fibre import hide
 if TYPE_CHECKING:
     from pausable._job import Job, JobFibre
 
-__all__ = ["Calls", "Probe", "Watch", "begin", "wanted"]
+__all__ = ["Calls", "Probe", "Watch", "begin", "do_nothing", "wanted"]
 
 #: "The job has set no trace function of its own": None is one that it may have set.
 _NONE_OF_ITS_OWN: Final[Any] = object()
@@ -48,6 +48,8 @@ class Probe(Protocol):
 
     #: Where the job was started, outermost call first.
     created: StackSummary
+    #: The locks that it has taken and not released.
+    held: dict[Any, Any]
 
     def start(self, fibre: JobFibre) -> None:
         """The job's function is about to be called."""
@@ -232,9 +234,9 @@ def _make(call: Callable[[Any], object], job: Job[Any] | None) -> None:
         _report.hook_failed(call, job)
 
 
-def _pass_by() -> bool:
+def do_nothing() -> bool:
     return False
 
 
 #: What a pause outside of jobs does. Debug mode puts a warning in its place.
-outside_jobs: Callable[[], bool] = _pass_by
+outside_jobs: Callable[[], bool] = do_nothing
