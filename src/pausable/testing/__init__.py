@@ -8,10 +8,10 @@ Jobs, wait contexts and wakers are the real ones. docs/testing.md is the guide; 
 are fixtures and a check for jobs left behind in `pausable.pytest_plugin`.
 """
 
-from pausable.testing._engine import FakeEngine, UnfinishedOperations
+from pausable.testing._engine import FakeEngine
 from pausable.testing._faulty import Faults, FaultyEngine, InjectedFault
 from pausable.testing._loop import FakeLoop, JobsStuck
-from pausable.testing._operation import Operation
+from pausable.testing._operation import Operation, UnfinishedOperations
 
 __all__ = [
     "FakeEngine",

@@ -13,25 +13,17 @@ from typing import Any, TypeVar, overload
 
 from pausable import JobStateError, WouldDeadlock, can_pause, wait_for
 from pausable.testing._busy import pause_busy
-from pausable.testing._operation import Operation
+from pausable.testing._operation import Operation, UnfinishedOperations
 
 if sys.version_info >= (3, 11):
     from typing import ParamSpec
 else:
     from typing_extensions import ParamSpec
 
-__all__ = ["FakeEngine", "UnfinishedOperations"]
+__all__ = ["FakeEngine"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-class UnfinishedOperations(AssertionError):
-    """A strict `FakeEngine` was left with operations that nobody finished or cancelled."""
-
-    def __init__(self, message: str, names: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.names = names
 
 
 class FakeEngine(Executor):

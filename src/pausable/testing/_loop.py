@@ -6,7 +6,6 @@ Jobs, wait contexts and wakers are the real ones.
 from __future__ import annotations
 
 import random
-import select
 import sys
 from _thread import get_ident
 from collections import deque
@@ -14,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from pausable import Job, JobPool, WaitContext, WrongThread, thread_pool
+from pausable import Job, JobPool, WrongThread, thread_pool
 from pausable._clock import clock
-from pausable.loops._promise import Patience
+from pausable.testing._task import Task
 from pausable.testing._virtual import VirtualClock
 
 if sys.version_info >= (3, 11):
@@ -41,57 +40,6 @@ class JobsStuck(AssertionError):
         self.jobs = jobs
 
 
-class _Task:
-    """A job under way, and what may wake it."""
-
-    __slots__ = ("_queue", "_queued", "ctx", "due", "job", "patience")
-
-    def __init__(self, queue: deque[_Task]) -> None:
-        self.ctx = WaitContext()
-        self.ctx.set_callback(self.wake)
-        self.ctx.driver_blocks = True  # no event loop goes on while this one waits
-        self.job: Job[Any] | None = None
-        self.patience = Patience()
-        self.due: float | None = None  # when to look again, if nothing wakes it before
-        self._queue = queue
-        self._queued = False
-
-    def wake(self) -> None:
-        """Have the job resumed in the next round. Any thread."""
-        if not self._queued:
-            self._queued = True
-            self._queue.append(self)
-
-    def dequeue(self) -> None:
-        self._queued = False
-
-    @property
-    def paused(self) -> bool:
-        return self.job is not None and self.job.paused
-
-    def readable(self) -> bool:
-        """Tell whether one of its descriptors is ready now."""
-        fds = [fd for fd in self.ctx.fds() if fd >= 0]
-        if not fds:
-            return False
-        if not hasattr(select, "poll"):  # Windows
-            return bool(select.select(fds, [], [], 0)[0])
-        poller = select.poll()
-        for fd in fds:
-            poller.register(fd, select.POLLIN)
-        return bool(poller.poll(0))
-
-    def waits_for(self) -> str:
-        """Say what may wake the job."""
-        if self._queued:
-            return "ready"
-        if self.ctx.has_wakers():
-            return "waits to be woken"
-        if self.ctx.has_fds():
-            return f"waits for the descriptors {self.ctx.fds()}"
-        return f"nothing promised to wake it (status {self.ctx.status!r})"
-
-
 class FakeLoop:
     """Runs jobs in rounds, each when the test says so: `loop.step()`.
 
@@ -114,8 +62,8 @@ class FakeLoop:
         self._random = None if seed is None else random.Random(seed)  # noqa: S311  # no secret
         self._pool = pool
         self._clock = VirtualClock()
-        self._woken: deque[_Task] = deque()
-        self._tasks: list[_Task] = []  # in the order they were started
+        self._woken: deque[Task] = deque()
+        self._tasks: list[Task] = []  # in the order they were started
         self._thread = get_ident()
 
     # -- running ---------------------------------------------------------------------------------
@@ -127,13 +75,13 @@ class FakeLoop:
             NoJobsAvailable: the pool has a limit and is at it.
             WrongThread: the loop was made in another thread.
         """
-        task = _Task(self._woken)
+        task = Task(self._woken)
         pool = thread_pool() if self._pool is None else self._pool
         with self._entered():
             job = pool.start_in(task.ctx, fn, *args, **kwargs)
         task.job = job
         self._tasks.append(task)
-        self._settle(task)
+        task.settle(self._clock.now)
         return job
 
     def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -169,7 +117,7 @@ class FakeLoop:
                         for other in batch:
                             other.wake()
                         raise
-                    self._settle(task)
+                    task.settle(self._clock.now)
         return resumed
 
     def run_until_idle(self) -> list[Job[Any]]:
@@ -266,7 +214,7 @@ class FakeLoop:
             except BaseException as exc:
                 failure = failure or exc
         for task in self._tasks:
-            self._settle(task)
+            task.settle(self._clock.now)
         # Cancelling again does nothing but tell of a job that does not let itself be cancelled.
         self._run_while(lambda: not all(job.cancel() for job in self.paused))
         if failure is not None:
@@ -294,11 +242,11 @@ class FakeLoop:
         with clock(self._clock):
             yield
 
-    def _take_ready(self) -> list[_Task]:
+    def _take_ready(self) -> list[Task]:
         """Return the tasks whose jobs are to be resumed now, in the order they were woken."""
         for task in self._tasks:
             if not task.paused:  # it was resumed or cancelled by hand, and has ended
-                self._settle(task)
+                task.settle(self._clock.now)
         self._tasks = [task for task in self._tasks if task.paused]
         self._clock.call_due()
         for task in self._tasks:
@@ -308,16 +256,6 @@ class FakeLoop:
         for task in batch:
             task.dequeue()
         return batch
-
-    def _settle(self, task: _Task) -> None:
-        """Note what a job waits for that has just run."""
-        task.due = None
-        if task.paused:
-            delay_s = task.patience.delay_s(task.ctx, all_watched=True)
-            if delay_s is not None:
-                task.due = self._clock.now + delay_s
-        elif task.job is not None and task.job.done():
-            task.ctx.close()
 
     def _next_due(self) -> float | None:
         dues = [task.due for task in self._tasks if task.paused and task.due is not None]

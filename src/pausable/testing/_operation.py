@@ -6,9 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-__all__ = ["Operation"]
+__all__ = ["Operation", "UnfinishedOperations"]
 
 T = TypeVar("T")
+
+
+class UnfinishedOperations(AssertionError):
+    """A strict `FakeEngine` was left with operations that nobody finished or cancelled."""
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
 
 
 class Operation(Future[T]):
