@@ -270,3 +270,11 @@ def test_a_strict_engine_does_not_hide_the_tests_own_failure():
 def test_an_engine_that_is_not_strict_says_nothing():
     with FakeEngine() as engine:
         engine.submit("a")
+
+
+def test_a_job_that_is_lost_while_the_engine_is_busy_is_noticed(engine):
+    engine.busy("x")
+    with pytest.warns(ResourceWarning, match="a paused job was dropped"):
+        pausable.start(engine.call, "x")
+    pausable.start(int)  # unwinds it
+    assert engine.submitted == []

@@ -132,6 +132,16 @@ def test_a_doubled_completion_calls_back_twice(inner):
     assert engine.counts["doubled"] == 1
 
 
+def test_a_callback_that_raises_keeps_no_other_from_being_called_twice(inner):
+    engine = FaultyEngine(inner, seed=1, double_rate=1)
+    called = []
+    answer = engine.submit(int)
+    answer.add_done_callback(lambda _: 1 / 0)
+    answer.add_done_callback(called.append)
+    inner.run("int-1")
+    assert called == [answer] * 2
+
+
 def test_an_eagain_storm_passes_and_the_operation_is_accepted(inner, loop):
     engine = FaultyEngine(inner, seed=1, again_rate=1)
     job = loop.start(sign, engine)

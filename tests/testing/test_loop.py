@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from concurrent.futures import Future
@@ -378,3 +379,12 @@ def test_another_thread_may_wake_but_not_drive(loop, engine):
         with pytest.raises(pausable.WrongThread):
             in_thread(wrong)
     assert loop.step() == [job]
+
+
+def test_an_event_loops_future_is_refused_for_that_loop_stands_still(loop):
+    async def main():
+        job = loop.start(pausable.wait_for, asyncio.get_running_loop().create_future())
+        with pytest.raises(pausable.WouldDeadlock):
+            job.result()
+
+    asyncio.run(main())

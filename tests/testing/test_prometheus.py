@@ -127,6 +127,12 @@ def test_threads_count_together_and_lose_nothing(value):
     assert value("pause_seconds_count") == 4800
 
 
+def test_a_signal_handler_may_run_jobs_while_its_thread_counts(collector, value):
+    with collector._lock:
+        finish(pausable.start(pauses, 1))
+    assert value("jobs_started_total") == 1
+
+
 def test_a_job_cancelled_at_its_pause_ends_that_pause_too(value):
     with FakeLoop() as loop:
         loop.start(pausable.wait_for, Future())
