@@ -19,6 +19,7 @@ LAYERS = {
     "_state": 1,
     "_fibre": 1,
     "_thread_local": 1,
+    "_clock": 1,
     "_timer": 1,
     "_wait_context": 1,
     "_waker": 1,
@@ -26,15 +27,22 @@ LAYERS = {
     "_patience": 1,
     "_cancel": 2,
     "_driver": 2,
+    "_dump": 2,
+    "_debug": 2,
     "_handle": 2,
+    "_hooks": 2,
     "_job": 2,
     "_running_loop": 2,
     "_pool": 2,
     "_threads": 2,
+    "_watch": 2,
     "_blocking": 2,
     "_wait_for": 3,
     "loops": 4,
     "openssl": 4,
+    "testing": 5,
+    "prometheus": 5,
+    "pytest_plugin": 6,
     "cli": 7,
     "__main__": 7,
     "__init__": 8,  # the public face: sees everything, and nothing sees it
@@ -44,16 +52,19 @@ LAYERS = {
 OPEN = {1, 2, 4, 5, 6, 7}
 
 #: But packages of one layer that know nothing of each other.
-APART = [{"loops", "openssl"}]
+APART = [{"loops", "openssl"}, {"testing", "prometheus"}]
 
 #: (package, from where it may be imported at all)
 ONLY_IN = {
     "greenlet": {"_fibre"},
     "click": {"cli", "__main__"},
     "rich": {"cli", "__main__"},
+    "prometheus_client": {"prometheus"},
+    "pytest": {"pytest_plugin"},
 }
 
-PUBLIC = {"cli", "__main__"}  # they use the library as our users do
+#: They use the library as our users do.
+PUBLIC = {"cli", "__main__", "testing", "prometheus", "pytest_plugin"}
 
 
 def module_name(path):

@@ -1,10 +1,12 @@
 """Type-checked, not run: what mypy has to infer for users."""
 
 from concurrent.futures import Future
+from typing import Any
 
 from typing_extensions import assert_type
 
 import pausable
+from pausable.testing import FakeEngine, FakeLoop, FaultyEngine
 
 
 def sign(key: str, digest: bytes) -> bytes:
@@ -28,6 +30,19 @@ def refused() -> None:
     """A wrong argument is an error where it is written."""
     pausable.start(sign, "key")  # type: ignore[call-arg]
     pausable.start(sign, "key", "digest")  # type: ignore[arg-type]
+
+
+def tested() -> None:
+    """So through the fakes."""
+    engine = FakeEngine()
+    assert_type(engine.call(sign, "key", b""), bytes)
+    assert_type(engine.submit("sign-1").result(), Any)
+    pausable.wait_for(engine.submit(sign, "key", 1))  # type: ignore[call-overload]
+    with FakeLoop() as loop:
+        assert_type(loop.start(sign, "key", b""), pausable.Job[bytes])
+        assert_type(loop.run(sign, "key", b""), bytes)
+    with FaultyEngine(engine, seed=1) as faulty:
+        assert_type(pausable.wait_for(faulty.submit(sign, "key", b"")), bytes)
 
 
 async def awaited(future: "Future[int]") -> None:

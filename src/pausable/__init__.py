@@ -13,6 +13,9 @@
 """
 
 from pausable._blocking import guarded, pause_blocked
+from pausable._debug import get_debug, set_debug
+from pausable._dump import dump, dump_on_signal, jobs
+from pausable._hooks import add_hooks, remove_hooks
 from pausable._job import Job, can_pause, current_job, pause
 from pausable._pool import JobPool, PoolStats
 from pausable._threads import cleanup_thread, init_thread, is_capable, start, thread_pool
@@ -21,13 +24,19 @@ from pausable._wait_for import wait_for
 from pausable._waker import Waker
 from pausable.errors import (
     CancelSwallowed,
+    DebugWarning,
     ForkedJobError,
     InvalidStateError,
     JobCancelled,
     JobsOutstanding,
     JobStateError,
+    LockHeldWarning,
+    NativeFrameWarning,
     NoJobsAvailable,
     PausableError,
+    PauseOutsideJobWarning,
+    PauseRefused,
+    SlowSegmentWarning,
     WaitContextClosed,
     WouldDeadlock,
     WrongThread,
@@ -37,6 +46,7 @@ from pausable.loops._entry import to_async as pausable
 
 __all__ = [
     "CancelSwallowed",
+    "DebugWarning",
     "ForkedJobError",
     "InvalidStateError",
     "Job",
@@ -44,28 +54,40 @@ __all__ = [
     "JobPool",
     "JobStateError",
     "JobsOutstanding",
+    "LockHeldWarning",
+    "NativeFrameWarning",
     "NoJobsAvailable",
     "PausableError",
+    "PauseOutsideJobWarning",
+    "PauseRefused",
     "PoolStats",
+    "SlowSegmentWarning",
     "Status",
     "WaitContext",
     "WaitContextClosed",
     "Waker",
     "WouldDeadlock",
     "WrongThread",
+    "add_hooks",
     "can_pause",
     "cleanup_thread",
     "current_job",
+    "dump",
+    "dump_on_signal",
+    "get_debug",
     "guarded",
     "init_thread",
     "is_capable",
+    "jobs",
     "map",
     "pausable",
     "pause",
     "pause_blocked",
     "portal",
+    "remove_hooks",
     "run",
     "run_blocking",
+    "set_debug",
     "start",
     "task_factory",
     "thread_pool",

@@ -69,9 +69,9 @@ class CancelRequest:
             return False
         self.deliveries += 1
         if self.deliveries == 1:
-            self._stack = traceback.extract_stack(sys._getframe(2))
+            self._stack = traceback.extract_stack(sys._getframe(3))
         elif self.deliveries == 2 and not self.expired:
-            _report.swallowed(job, self._stack)
+            _report.swallowed(job, self._stack, job._created() if job is not None else None)
         exc = self.exception()
         exc.__pausable_request__ = self  # type: ignore[attr-defined]
         try:

@@ -22,13 +22,25 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from contextvars import Context
+from types import CodeType, FrameType
 from typing import Any
 
 import greenlet as _greenlet
 
 from pausable._state import State
 
-__all__ = ["Fibre", "FibreError", "FibreExit", "current", "current_context", "enclosing", "root"]
+__all__ = [
+    "Fibre",
+    "FibreError",
+    "FibreExit",
+    "Relay",
+    "current",
+    "current_context",
+    "enclosing",
+    "hide",
+    "root",
+    "visible",
+]
 
 ENDED = State.ENDED
 RUNNING = State.RUNNING
@@ -107,23 +119,57 @@ class Fibre(_greenlet.greenlet):
 
         Threads: any; of a call that runs meanwhile in its own thread it is a snapshot.
         """
+        return traceback.StackSummary.extract(reversed(self.frames()))
+
+    def frames(self) -> list[tuple[FrameType, int]]:
+        """Return where a call was set aside as (frame, line), innermost first. Any thread."""
         frames = []
         part = self.point
         while part is not None:  # somebody else's greenlets, then the fibre itself
-            frame = part.gr_frame
-            while frame is not None:
-                if frame.f_code is not _RUN:
-                    frames.append((frame, frame.f_lineno))
-                frame = frame.f_back
+            frames += visible(part.gr_frame)
             part = part.parent if part is not self else None
-        return traceback.StackSummary.extract(reversed(frames))
+        return frames
+
+    def outer_frames(self) -> list[tuple[FrameType, int]] | None:
+        """Return the frames of a call that has entered another fibre, or None if it has not."""
+        frame = self.gr_frame
+        return None if frame is None else visible(frame)
+
+    def saved_bytes(self) -> int | None:
+        """Return how much of the C stack was set aside with the call, if it is all its own."""
+        return int(self._stack_saved) if self.point is self else None
 
 
 def _nothing() -> None:
     pass
 
 
-_RUN = Fibre.run.__code__
+#: Frames that are ours and tell nobody anything.
+_hidden = {Fibre.run.__code__}
+
+
+def hide(code: CodeType) -> None:
+    """Leave the frames of `code` out of the stacks that are shown."""
+    _hidden.add(code)
+
+
+def visible(frame: FrameType | None) -> list[tuple[FrameType, int]]:
+    """Return a frame and those below it as (frame, line), innermost first."""
+    frames = []
+    while frame is not None:
+        if frame.f_code not in _hidden:
+            frames.append((frame, frame.f_lineno))
+        frame = frame.f_back
+    return frames
+
+
+class Relay:
+    """Stands in for `resumer` for one pause, so that whoever resumes is looked at closely."""
+
+    __slots__ = ("switch",)
+
+    def __init__(self, resumer: Any) -> None:
+        self.switch = resumer.switch
 
 
 def root() -> Any:

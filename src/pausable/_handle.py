@@ -173,7 +173,11 @@ class Handle(Generic[T]):
         return "cancelled" if self.cancelled() else f"raised {type(self._exc).__name__}"
 
     def _stack_text(self) -> str:
-        return "".join(self.stack().format()) or "  (not paused)\n"
+        paused = "".join(self.stack().format()) or "  (not paused)\n"
+        return paused + _report.started_at(self._created())
+
+    def _created(self) -> traceback.StackSummary | None:
+        return None if self._fibre is None else self._fibre.created()
 
     # -- refusals ---------------------------------------------------------------------------------
 

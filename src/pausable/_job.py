@@ -12,7 +12,7 @@ Rules:
 * Only `state is ENDED` means that a call has ended. If control comes back to a resumer in another
   way, somebody switched greenlets by hand, and that is said.
 * Everything rare hides behind two flags, so that the common path tests little: `alert` (pausing is
-  blocked, or the job is cancelled) at a pause, `notable` (`_settle` has work) at the end.
+  blocked, the job is cancelled or watched) at a pause, `notable` (`_settle` has work) at the end.
 * A job runs in a copy of its starter's context, so that what it sets is not seen by others while
   it is paused; what it changed is set in the context of whoever sees it end. A driver that has a
   context of its own for the job (asyncio: the task's) shares that instead.
@@ -24,10 +24,11 @@ import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from traceback import StackSummary
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
-from pausable import _report
+from pausable import _report, _watch
 from pausable._cancel import MAX_DELIVERIES, CancelRequest
 from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
 from pausable._handle import Handle, call_back
@@ -79,7 +80,7 @@ class JobFibre(Fibre):
         "wait_ctx",
     )
 
-    alert: bool  # look at blocks and cancel before and after a pause
+    alert: bool  # look at blocks, cancel and watch before and after a pause
     context: Context | None
     depth: int  # of the stack where it was made: it counts its recursion from there
     driver: Driver | None  # an event loop's
@@ -97,6 +98,7 @@ class JobFibre(Fibre):
     face: Any = None  # what another API knows this job by
     own_loop: OwnLoop | None = None  # while the job runs an event loop of its own
     transient: bool = False  # not for the pool: it was made too deep in the stack
+    watch: _watch.Watch | None = None  # hooks and debug mode
 
     def __init__(self, pool: JobPool, *, depth: int, transient: bool) -> None:
         super().__init__()
@@ -118,6 +120,11 @@ class JobFibre(Fibre):
         """Return the job that is on this fibre, or None."""
         return self.ref() if self.ref is not None else self.job
 
+    def created(self) -> StackSummary | None:
+        """Return where the job was started, outermost call first, if debug mode has kept it."""
+        watch = self.watch
+        return None if watch is None or watch.probe is None else watch.probe.created
+
     def block(self, by: int) -> None:
         """Count `by` more (or fewer) reasons not to pause."""
         self.blocks = max(0, self.blocks + by)
@@ -126,7 +133,12 @@ class JobFibre(Fibre):
 
     def set_alert(self) -> None:
         """Decide whether pauses have to look closer."""
-        self.alert = self.blocks > 0 or self.cancel is not None or self.own_loop is not None
+        self.alert = (
+            self.blocks > 0
+            or self.cancel is not None
+            or self.own_loop is not None
+            or self.watch is not None
+        )
 
     def keep_loops_apart(self, own_loop: OwnLoop | None) -> None:
         """Exchange asyncio's idea of what is running at each pause, or do so no more."""
@@ -147,14 +159,18 @@ class JobFibre(Fibre):
         if self.blocks:
             return False
         self._raise_if_cancelled()
-        if self.own_loop is not None and not self.own_loop.leave():
+        if self.watch is not None:
+            self.watch.before_pause(self)
+        if self.own_loop is not None and not self.own_loop.leave():  # last: nothing may raise now
             self.keep_loops_apart(None)
         return True
 
     def resumed(self) -> None:
-        """See what has changed during a pause, when `alert` is set."""
+        """Do what is due after a pause, when `alert` is set: hooks, then `JobCancelled`."""
         if self.own_loop is not None:
             self.own_loop.enter()
+        if self.watch is not None:
+            self.watch.after_pause(self)
         self._raise_if_cancelled()
 
     def _raise_if_cancelled(self) -> None:
@@ -202,7 +218,7 @@ def pause() -> bool:
     if type(fibre) is not JobFibre:
         fibre = current_fibre()
         if fibre is None:
-            return False
+            return _watch.outside_jobs()
         fibre.notable = True  # at the end, `point` is to be let go of
     if fibre.alert and not fibre.may_pause():
         return False
@@ -266,6 +282,8 @@ def launch(
         fibre = pool.idle.pop()
     except IndexError:
         fibre = pool.grow()
+        if _watch.wanted.on:
+            fn, args, kwargs = _watch.begin(fibre, job.name, fn, args, kwargs)
     fibre.job = job
     job._fibre = fibre
     try:
@@ -331,7 +349,7 @@ def _end(job: Job[Any], fibre: JobFibre) -> None:
 
 def _settle(job: Job[Any], fibre: JobFibre) -> None:
     """Do at a job's end what few jobs need."""
-    callbacks, transient = fibre.callbacks, fibre.transient
+    callbacks, transient, watch = fibre.callbacks, fibre.transient, fibre.watch
     if fibre.own_loop is not None:
         fibre.own_loop.leave()
     if fibre.wait_ctx is not None:
@@ -344,6 +362,8 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
         fibre.pool.drop(fibre)
     else:
         fibre.pool.idle.append(fibre)
+    if watch is not None:
+        watch.finish(job)
     for callback in callbacks:
         call_back(callback, job)
 
@@ -538,6 +558,8 @@ class Job(Handle[T]):
     def _change_resumer(self, fibre: JobFibre) -> None:
         self._check_thread(fibre)
         fibre.resumer = current()
+        if fibre.watch is not None and fibre.watch.probe is not None:
+            fibre.watch.probe.before_resume(fibre)
 
     def _check_thread(self, fibre: JobFibre) -> None:
         if get_ident() != fibre.pool.thread:

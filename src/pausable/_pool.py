@@ -4,8 +4,9 @@ Rules:
 
 * A fibre that becomes idle is used first (last in, first out): its memory is warm.
 * `idle` is read and appended to by `_job` without asking. Whatever has to be noticed at the next
-  start (a lost job) or at the next end (somebody waits for a free fibre) is arranged by putting
-  another list in its place, so that the common path tests nothing.
+  start (a lost job), at every start (jobs are watched) or at the next end (somebody waits for a
+  free fibre) is arranged by putting another list in its place, so that the common path tests
+  nothing.
 * A pool belongs to the thread that made it, as its fibres do.
 """
 
@@ -18,7 +19,7 @@ import weakref
 from _thread import get_ident
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
 
 from pausable import _report, _running_loop
 from pausable._fibre import enclosing
@@ -26,6 +27,7 @@ from pausable._job import Job, JobFibre, launch
 from pausable._state import State
 from pausable._thread_local import when_thread_ends
 from pausable._wait_context import WaitContext
+from pausable._watch import wanted
 from pausable.errors import (
     JobsOutstanding,
     JobStateError,
@@ -39,7 +41,7 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import ParamSpec
 
-__all__ = ["JobPool", "PoolStats", "all_pools", "unwind_thread"]
+__all__ = ["JobPool", "PoolStats", "all_pools", "unwind_thread", "watch_all_pools"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -58,6 +60,14 @@ _pools: dict[weakref.ref[JobPool], None] = {}
 def all_pools() -> list[JobPool]:
     """Return every pool of every thread."""
     return [pool for pool in (known() for known in list(_pools)) if pool is not None]
+
+
+def watch_all_pools() -> None:
+    """Have every pool look at what is `wanted` of jobs at its next start. Any thread."""
+    wanted.update()
+    if wanted.on:  # a pool that watches in vain finds that out by itself
+        for pool in all_pools():
+            pool.park()
 
 
 def _forget(known: weakref.ref[JobPool]) -> None:
@@ -117,6 +127,8 @@ class JobPool:
         self._closed = False
         _pools[weakref.ref(self, _forget)] = None
         when_thread_ends(unwind_thread)
+        if wanted.on:  # asked after the pool can be found by others: see watch_all_pools
+            self.park()
         self.reserve(init_size)
 
     # -- starting ------------------------------------------------------------------------------
@@ -158,7 +170,7 @@ class JobPool:
     def grow(self) -> JobFibre:
         """Return a fibre although `idle` is empty (for `launch`)."""
         self._reap()
-        fibre = self.idle.pop() if self.idle else self._make_one_more()
+        fibre = list.pop(self.idle) if self.idle else self._make_one_more()
         self._park_if_lost()
         return fibre
 
@@ -267,7 +279,7 @@ class JobPool:
             callback()
             return turn
         bisect.insort(self._waiting, (turn, callback))
-        if type(self.idle) is not _Announcing:
+        if not isinstance(self.idle, _Announcing):
             self.idle = _Announcing(self, self.idle)
         return turn
 
@@ -303,26 +315,35 @@ class JobPool:
         self._park_if_lost()
         if self._waiting:
             self._waiting.pop(0)[1]()
-        _report.lost(fibre.stack())
+        _report.lost(fibre.stack(), fibre.created())
 
     def _park_if_lost(self) -> None:
         """Have the next start come by `grow`, if there are lost jobs."""
         if self._lost:
-            self._set_aside.append(self.idle)
-            self.idle = _Parked(self)
+            self.park()
+
+    def park(self) -> None:
+        """Have the next start come by `grow`. Any thread."""
+        self._set_aside.append(self.idle)
+        self.idle = _Parked(self)
 
     def _reap(self) -> None:
         """Unwind lost jobs and use `idle` again."""
-        if self._set_aside:
+        if self._set_aside or (type(self.idle) is _Watched and not wanted.on):
             # Each once, and only if it is idle: two threads may have set the same list aside.
             parts = [fibre for part in [*self._set_aside, self.idle] for fibre in part]
             idle = [fibre for fibre in dict.fromkeys(parts) if fibre.state is State.ENDED]
             self._set_aside.clear()
-            self.idle = _Announcing(self, idle) if self._waiting else idle
+            self.idle = self._as_needed(idle)
         for _ in range(len(self._lost)):
             fibre = self._lost.pop(0)
             if fibre.state is State.PAUSED and not _unwind_a_step(fibre):
                 self._lost.append(fibre)  # it is cleaning up: go on at the next start
+
+    def _as_needed(self, idle: list[JobFibre]) -> list[JobFibre]:
+        if wanted.on:
+            return _Watched(self, idle)
+        return _Announcing(self, idle) if self._waiting else idle
 
     # -- end -------------------------------------------------------------------------------------
 
@@ -384,7 +405,7 @@ class JobPool:
             elif fibre.state is State.RUNNING:
                 fibre.block(1 << 30)  # it runs on here as a plain call
                 self._fibres.append(fibre)
-        self.idle = []
+        self.idle = self._as_needed([])
         self._set_aside.clear()
         self._lost.clear()
         self._waiting.clear()
@@ -401,6 +422,13 @@ class _Announcing(list[JobFibre]):
     def append(self, fibre: JobFibre) -> None:
         super().append(fibre)
         self._pool._announce()
+
+
+class _Watched(_Announcing):
+    """Stands in for `JobPool.idle` while jobs are watched: every start has to come by `grow`."""
+
+    def pop(self, _index: SupportsIndex = -1) -> JobFibre:
+        raise IndexError("taken by JobPool.grow only")
 
 
 class _Parked(list[JobFibre]):
@@ -449,6 +477,8 @@ def _new_handle(fibre: JobFibre) -> Job[Any]:
     job: Job[Any] = Job()
     job._fibre = fibre
     job._name = "lost"
+    if fibre.watch is not None:
+        job._full_name = fibre.watch.name
     fibre.job = job
     return job
 

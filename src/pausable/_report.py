@@ -16,6 +16,7 @@ from collections.abc import Callable
 __all__ = [
     "callback_failed",
     "cleanup_cut_short",
+    "hook_failed",
     "lost",
     "not_unwound",
     "swallowed",
@@ -34,12 +35,12 @@ def thread_name(ident: int) -> str:
     return f"thread {ident} (ended)"
 
 
-def lost(where: traceback.StackSummary) -> None:
+def lost(where: traceback.StackSummary, created: traceback.StackSummary | None) -> None:
     """Warn that a paused job was dropped."""
     warnings.warn(
         "a paused job was dropped and will be unwound at the next start: keep its handle until it"
         " is done(), or use `with pausable.start(...) as job:` or `with pausable.map(...)`."
-        f" It was paused at\n{''.join(where.format())}",
+        f" It was paused at\n{''.join(where.format())}{started_at(created)}",
         ResourceWarning,
         stacklevel=2,
     )
@@ -52,12 +53,24 @@ def not_unwound(what: str, why: object, where: str) -> None:
     )
 
 
-def swallowed(job: object, where: traceback.StackSummary | None) -> None:
+def started_at(created: traceback.StackSummary | None) -> str:
+    """Return the end of a message about a job: where it was started, if that is known."""
+    return "" if created is None else f"It was started at\n{''.join(created.format())}"
+
+
+def warned(warning: Warning) -> None:
+    """Log a warning that is an error here, but comes too late to be raised."""
+    _log.warning("%s: %s", type(warning).__name__, warning)
+
+
+def swallowed(
+    job: object, where: traceback.StackSummary | None, created: traceback.StackSummary | None
+) -> None:
     """Warn that code below a pause caught `JobCancelled` and went on."""
     place = "".join(where.format()) if where is not None else ""
     warnings.warn(
         f"{job!r} was cancelled, but code in it caught JobCancelled and went on; it is raised"
-        f" again at each pause. It was raised first at\n{place}",
+        f" again at each pause. It was raised first at\n{place}{started_at(created)}",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -76,6 +89,11 @@ def cleanup_cut_short(what: str, where: str) -> None:
 def timer_failed(call: Callable[..., object]) -> None:
     """Log that a wake-up by time raised (called in an except clause)."""
     _log.error("wake-up %r raised", call, exc_info=sys.exc_info()[1])
+
+
+def hook_failed(hook: Callable[..., object], job: object) -> None:
+    """Log that a hook raised (called in an except clause)."""
+    _log.error("hook %r for %r raised", hook, job, exc_info=sys.exc_info()[1])
 
 
 def callback_failed(callback: Callable[..., object], job: object) -> None:

@@ -1,6 +1,7 @@
 """Calls at a later time, for jobs whose driver may have no clock of its own.
 
 One daemon thread for all, started on first use. The calls have to be short and any-thread: wakers.
+A driver with a clock of its own (`_clock`) makes them itself, by that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pausable import _report
+from pausable._clock import drivers_clock
 
 __all__ = ["Timer", "call_later"]
 
@@ -24,17 +26,27 @@ TIDY_AT: Final = 100
 class Timer:
     """A call to come."""
 
-    __slots__ = ("_call", "_due", "_number")
+    __slots__ = ("_call", "_number", "due")
 
     _numbers = itertools.count()
 
     def __init__(self, due: float, call: Callable[[], object]) -> None:
-        self._due = due
+        #: When, by the clock that it belongs to.
+        self.due: Final = due
         self._number = next(self._numbers)
         self._call: Callable[[], object] | None = call
 
     def __lt__(self, other: Timer) -> bool:
-        return (self._due, self._number) < (other._due, other._number)
+        return (self.due, self._number) < (other.due, other._number)
+
+    def call(self) -> None:
+        """Make the call, unless it was called off; what it raises is logged."""
+        call = self._call
+        if call is not None:
+            try:
+                call()
+            except Exception:  # it must not end the thread that all others wait for
+                _report.timer_failed(call)
 
     def cancel(self) -> None:
         """Call it off. Any thread."""
@@ -76,22 +88,22 @@ class _Clock:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._queue or self._queue[0]._due > time.monotonic():
-                    left_s = self._queue[0]._due - time.monotonic() if self._queue else None
+                while not self._queue or self._queue[0].due > time.monotonic():
+                    left_s = self._queue[0].due - time.monotonic() if self._queue else None
                     self._changed.wait(left_s and min(left_s, threading.TIMEOUT_MAX))
-                call = heapq.heappop(self._queue)._call
-            if call is not None:
-                try:
-                    call()
-                except Exception:  # it must not end the thread that all others wait for
-                    _report.timer_failed(call)
+                timer = heapq.heappop(self._queue)
+            timer.call()
+            del timer  # it holds what it called until the next one is due
 
 
 _clock = _Clock()
 
 
 def call_later(delay_s: float, call: Callable[[], object]) -> Timer:
-    """Have `call` called by another thread in `delay_s` seconds."""
+    """Have `call` called in `delay_s` seconds: by another thread, or by the driver."""
+    own = drivers_clock()
+    if own is not None:
+        return own.call_later(delay_s, call)
     timer = Timer(time.monotonic() + delay_s, call)
     _clock.add(timer)
     return timer

@@ -319,6 +319,17 @@ class WaitContext:
                 self._fired.clear()
                 self._wake_fd().clear()
 
+    def _snapshot(self) -> dict[str, Any]:
+        """Return what is waited for, in plain values. Any thread, also from a signal handler."""
+        callback = self._callback
+        status = self.status
+        return {
+            "fds": [entry.fd for entry in reversed(list(self._live))],
+            "status": status.name if isinstance(status, Status) else status,
+            "callback": None if callback is None else _name_of(callback),
+            "wakers": self._wakers,
+        }
+
     # -- end -----------------------------------------------------------------------------------
 
     @property
@@ -373,6 +384,12 @@ class WaitContext:
     def __repr__(self) -> str:
         what = "closed" if self._closed else f"fds={self.fds()}"
         return f"<WaitContext {what}>"
+
+
+def _name_of(callback: Any) -> str:
+    """Name a callable without asking it: its own `__repr__` may do anything."""
+    named = callback if hasattr(callback, "__qualname__") else type(callback)
+    return f"{getattr(named, '__module__', None) or '?'}.{named.__qualname__}"
 
 
 def _close_wake_fd(_ctx: WaitContext, _key: object, _fd: int, wake_fd: WakeFd) -> None:

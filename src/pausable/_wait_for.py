@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
+from pausable._clock import monotonic
 from pausable._driver import discard
 from pausable._job import can_pause, current_fibre, current_job, pause
 from pausable._patience import check_timeout
@@ -112,12 +112,12 @@ def _pause_until_done(waker: Waker, awaited: Completable[Any], timeout_s: float 
     with waker:
         deadline = None
         if timeout_s is not None:
-            deadline = time.monotonic() + timeout_s
+            deadline = monotonic() + timeout_s
             timer = call_later(timeout_s, waker.wake)
         try:
             awaited.add_done_callback(wake)
             while not awaited.done():
-                if deadline is not None and time.monotonic() >= deadline:
+                if deadline is not None and monotonic() >= deadline:
                     raise _timed_out(awaited, timeout_s)
                 pause()
                 waker.clear()

@@ -3,19 +3,26 @@
 * `JobStateError` and its kinds: the caller asked for something that cannot be done now.
 * `NoJobsAvailable`: nothing is wrong, try again when a job has ended.
 * `JobCancelled`: not a fault; it unwinds a job that nobody wants any more.
+* `DebugWarning` and its kinds: debug mode has seen what may do harm.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "CancelSwallowed",
+    "DebugWarning",
     "ForkedJobError",
     "InvalidStateError",
     "JobCancelled",
     "JobStateError",
     "JobsOutstanding",
+    "LockHeldWarning",
+    "NativeFrameWarning",
     "NoJobsAvailable",
     "PausableError",
+    "PauseOutsideJobWarning",
+    "PauseRefused",
+    "SlowSegmentWarning",
     "WaitContextClosed",
     "WouldDeadlock",
     "WrongThread",
@@ -54,6 +61,10 @@ class CancelSwallowed(JobStateError):
     """Code below a pause caught `JobCancelled` and went on, more often than is tolerated."""
 
 
+class PauseRefused(JobStateError):
+    """A pause in a signal handler, a `__del__`, a garbage collection or an import (debug mode)."""
+
+
 class WaitContextClosed(JobStateError):
     """A wait context was used after `close()`."""
 
@@ -72,3 +83,23 @@ class JobCancelled(BaseException):
     Let it pass, as `asyncio.CancelledError`: code that must clean up does so in `finally`, where
     it may pause. It is a `BaseException`, so that `except Exception` does not stop it.
     """
+
+
+class DebugWarning(RuntimeWarning):
+    """Base of the warnings of debug mode (`set_debug`); each comes once for each place."""
+
+
+class LockHeldWarning(DebugWarning):
+    """A job paused while it held a lock. Take it `with pausable.guarded(lock):`."""
+
+
+class NativeFrameWarning(DebugWarning):
+    """A job paused with C frames on its stack. It works, but costs more, and may not cancel."""
+
+
+class SlowSegmentWarning(DebugWarning):
+    """A job held its thread for long without pausing."""
+
+
+class PauseOutsideJobWarning(DebugWarning):
+    """`pause()` was called outside of jobs, where it does nothing."""

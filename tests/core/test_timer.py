@@ -2,12 +2,13 @@
 
 import math
 import threading
+import weakref
 from concurrent.futures import Future
 
 import pytest
 
 import pausable
-from core._support import pauses
+from core._support import Canary, pauses
 from pausable import _timer
 
 
@@ -40,6 +41,14 @@ def test_a_wake_up_that_raises_is_logged_and_the_next_one_comes(caplog):
     assert raised.wait(10)
     timed_out(0.001)
     assert "in the callback" in caplog.text
+
+
+def test_a_timer_that_went_off_holds_nothing_while_the_next_one_is_awaited():
+    canary, died = Canary(), threading.Event()
+    weakref.finalize(canary, died.set)
+    _timer.call_later(0.0, lambda canary=canary: None)
+    del canary
+    assert died.wait(10)
 
 
 def test_timers_that_are_called_off_do_not_pile_up():
