@@ -15,7 +15,6 @@ import bisect
 import itertools
 import sys
 import weakref
-from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context
 from types import FrameType
@@ -25,7 +24,7 @@ from pausable import _report
 from pausable._fibre import enclosing
 from pausable._job import Job, JobFibre, launch
 from pausable._state import State
-from pausable._thread_local import when_thread_ends
+from pausable._thread_local import get_ident, when_thread_ends
 from pausable._wait_context import WaitContext
 from pausable.errors import (
     JobsOutstanding,
