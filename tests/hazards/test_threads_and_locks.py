@@ -84,6 +84,25 @@ def test_under_gevents_patches_jobs_are_found_and_belong_to_the_thread(first):
 
 
 @pytest.mark.hazard("H3")
+def test_under_gevents_patches_waits_and_time_limits_work():
+    pytest.importorskip("gevent")
+    out, err = python("""
+        from gevent import monkey; monkey.patch_all()
+        import concurrent.futures, pausable
+        executor = concurrent.futures.ThreadPoolExecutor(4)
+        def wait(n):
+            return pausable.wait_for(executor.submit(abs, -n))
+        def never(_):
+            try:
+                pausable.wait_for(concurrent.futures.Future(), timeout_s=0.001)
+            except TimeoutError:
+                return "late"
+        print(list(pausable.map(wait, range(5))), list(pausable.map(never, range(2))))
+    """)
+    assert (out, err) == ("[0, 1, 2, 3, 4] ['late', 'late']\n", "")
+
+
+@pytest.mark.hazard("H3")
 def test_under_gevents_patches_paused_jobs_are_unwound_at_exit():
     pytest.importorskip("gevent")
     out, err = python("""
