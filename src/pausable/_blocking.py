@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from contextlib import AbstractContextManager, ContextDecorator
 from types import TracebackType
 from typing import Any
 
 from pausable._job import Job, current_job
+from pausable._thread_local import get_ident
 
 __all__ = ["guarded", "pause_blocked"]
 

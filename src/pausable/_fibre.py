@@ -12,6 +12,8 @@ Rules:
   `point` is the greenlet to enter again, the fibre itself only in the plain case.
 * `greenlet.throw` and `GreenletExit` are not used: `GreenletExit` is returned, not raised, by a
   switch, and means to us that the interpreter is disposing of the stack.
+* A gevent hub that was made in a call is a child of its fibre for good. It runs greenlets for the
+  whole thread, so they are in no call; and what it throws at its parent is meant for the root.
 
 Rejected: a greenlet per call (20 times slower); generators (cannot suspend below the first frame);
 `parent` as the way back (its setter costs as much as a switch's bookkeeping).
@@ -19,6 +21,7 @@ Rejected: a greenlet per call (20 times slower); generators (cannot suspend belo
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from contextvars import Context
@@ -97,7 +100,10 @@ class Fibre(_greenlet.greenlet):
             except BaseException as exc:
                 if self.dying or (self.state is ENDED and isinstance(exc, FibreExit)):
                     return
-                self.exc = exc
+                if self.state is ENDED and self.resumer is None:  # idle: nobody called anything
+                    self.resumer = _Relay(self, exc)
+                else:
+                    self.exc = exc
 
     def warm_up(self) -> None:
         """Make the stack of a new fibre, with nothing: a greenlet never lets go of that."""
@@ -138,6 +144,18 @@ class Fibre(_greenlet.greenlet):
     def saved_bytes(self) -> int | None:
         """Return how much of the C stack was set aside with the call, if it is all its own."""
         return int(self._stack_saved) if self.point is self else None
+
+
+class _Relay:
+    """Hands on what a stranger threw into an idle fibre, which stays idle meanwhile."""
+
+    def __init__(self, fibre: Fibre, exc: BaseException) -> None:
+        self._fibre = fibre
+        self._exc = [exc]
+
+    def switch(self) -> Any:
+        self._fibre.resumer = None
+        return root().throw(self._exc.pop())
 
 
 def _nothing() -> None:
@@ -187,8 +205,9 @@ def enclosing(kind: type[Fibre]) -> Any:
     is inside a fibre if one is among its parents.
     """
     here = current()
+    hub = getattr(sys.modules.get("gevent.hub"), "Hub", ())
     while here is not None and type(here) is not kind:
-        here = here.parent
+        here = None if isinstance(here, hub) else here.parent
     return here
 
 

@@ -21,7 +21,6 @@ Rules:
 from __future__ import annotations
 
 import time
-from _thread import get_ident
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from traceback import StackSummary
@@ -34,6 +33,7 @@ from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
 from pausable._handle import Handle, call_back
 from pausable._patience import check_timeout, wait_until_awake
 from pausable._state import State, Step, why_not
+from pausable._thread_local import get_ident
 from pausable._wait_context import WaitContext
 from pausable.errors import (
     CancelSwallowed,

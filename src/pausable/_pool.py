@@ -16,7 +16,6 @@ import bisect
 import itertools
 import sys
 import weakref
-from _thread import get_ident
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
@@ -25,7 +24,7 @@ from pausable import _report, _running_loop
 from pausable._fibre import enclosing
 from pausable._job import Job, JobFibre, launch
 from pausable._state import State
-from pausable._thread_local import when_thread_ends
+from pausable._thread_local import get_ident, when_thread_ends
 from pausable._wait_context import WaitContext
 from pausable._watch import wanted
 from pausable.errors import (

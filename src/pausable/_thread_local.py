@@ -2,29 +2,37 @@
 
 Rules:
 
-* It has to be the interpreter's own thread-local: gevent's stand-in is per greenlet.
+* It has to be the interpreter's own thread-local and identity: gevent's stand-ins are per greenlet.
 * A thread-local's contents are dropped while the thread that ends can still run Python code and
   switch stacks. Later nobody can enter the stacks of its paused jobs.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
-import threading
-from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["interpreters_local", "when_thread_ends"]
+__all__ = ["get_ident", "interpreters_local", "when_thread_ends"]
+
+
+def _interpreters(name: str) -> Any:
+    """Return what `_thread` calls so, even where gevent patched the world."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None:
+        return monkey.get_original("_thread", name)
+    return getattr(_thread, name)
+
+
+#: Identify the thread that runs.
+get_ident: Callable[[], int] = _interpreters("get_ident")
 
 
 def interpreters_local() -> Any:
-    """Return a new thread-local that is per thread even where gevent patched the world."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original("_thread", "_local")()
-    return threading.local()
+    """Return a new thread-local that is per thread."""
+    return _interpreters("_local")()
 
 
 _local = interpreters_local()

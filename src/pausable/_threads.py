@@ -12,14 +12,13 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from _thread import get_ident
 from collections.abc import Callable
 from typing import TypeVar
 
 from pausable import _report
 from pausable._job import Job, JobFibre, launch
 from pausable._pool import JobPool, all_pools, unwind_thread
-from pausable._thread_local import interpreters_local
+from pausable._thread_local import get_ident, interpreters_local
 
 if sys.version_info >= (3, 11):
     from typing import ParamSpec

@@ -20,7 +20,6 @@ from __future__ import annotations
 import gc
 import warnings
 import weakref
-from _thread import get_ident
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +29,7 @@ from pausable import Job
 from pausable._pool import JobPool, all_pools
 from pausable._report import thread_name
 from pausable._state import State
+from pausable._thread_local import get_ident
 
 if TYPE_CHECKING:
     from pausable._job import JobFibre

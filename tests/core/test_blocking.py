@@ -126,6 +126,7 @@ def test_a_generator_entered_outside_and_closed_inside_a_job_changes_nothing():
     assert pausable.start(body).result() is False
 
 
+@pytest.mark.hazard("H4")
 def test_guarded_holds_the_lock_and_blocks():
     lock = threading.Lock()
 
@@ -152,6 +153,7 @@ def test_guarded_passes_on_what_entering_returns_and_what_leaving_swallows():
         raise OSError("x")
 
 
+@pytest.mark.hazard("H4")
 def test_guarded_blocks_before_it_acquires_and_until_it_has_released():
     log = []
 
@@ -195,6 +197,7 @@ def test_guarded_refuses_what_is_no_lock():
         pausable.guarded(3)
 
 
+@pytest.mark.hazard("H4")
 def test_one_guard_may_be_shared_by_threads():
     guard = pausable.guarded(threading.Lock())
     inside, let_go = threading.Event(), threading.Event()

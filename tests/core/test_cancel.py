@@ -335,6 +335,7 @@ def test_cancelling_an_outer_job_unwinds_the_inner_with_block():
     assert inner[0].cancelled()
 
 
+@pytest.mark.hazard("H8")
 def test_cancel_is_raised_in_the_foreign_greenlet_that_paused():
     greenlet = pytest.importorskip("greenlet")
     log = []
@@ -351,6 +352,7 @@ def test_cancel_is_raised_in_the_foreign_greenlet_that_paused():
     assert job.cancelled()
 
 
+@pytest.mark.hazard("H19")
 def test_cancel_under_a_c_frame_that_swallows_is_sticky_and_reported(capfd):
     libc = ctypes.CDLL(ctypes.util.find_library("c"))
     compare_type = ctypes.CFUNCTYPE(

@@ -11,6 +11,8 @@ import pytest
 import pausable
 from core._support import finish
 
+pytestmark = pytest.mark.hazard("H1")
+
 var = contextvars.ContextVar("var")
 other = contextvars.ContextVar("other")
 
@@ -122,6 +124,7 @@ def test_tokens_work_inside_the_job_across_pauses():
     assert var.get() == "outside"
 
 
+@pytest.mark.hazard("H12")
 def test_decimal_contexts_of_two_interleaved_jobs_stay_apart():
     def body(digits):
         with decimal.localcontext() as context:

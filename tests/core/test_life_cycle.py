@@ -123,6 +123,7 @@ def test_a_job_runs_to_each_pause_in_turn():
     assert job.result() == "end"
 
 
+@pytest.mark.hazard("H8")
 def test_a_running_job_refuses_to_resume_itself_and_goes_on():
     def body():
         with pytest.raises(pausable.JobStateError, match="it is running"):
@@ -132,6 +133,7 @@ def test_a_running_job_refuses_to_resume_itself_and_goes_on():
     assert finish(pausable.start(body)) is True
 
 
+@pytest.mark.hazard("H8")
 def test_a_job_refuses_to_resume_its_ancestors():
     def inner(ancestors):
         for job in ancestors:
@@ -175,6 +177,7 @@ def test_inner_job_resumes_the_paused_sibling_of_its_outer_job():
     assert log == ["a", "A"]
 
 
+@pytest.mark.hazard("H8")
 def test_control_goes_back_to_the_resumer_not_to_the_starter():
     log = []
     jobs = []
@@ -196,6 +199,7 @@ def test_control_goes_back_to_the_resumer_not_to_the_starter():
     assert log[-1] == "starter resumed"
 
 
+@pytest.mark.hazard("H8")
 def test_a_pause_inside_a_foreign_greenlet_pauses_the_job_and_comes_back_there():
     log = []
 
@@ -220,6 +224,7 @@ def test_a_pause_inside_a_foreign_greenlet_pauses_the_job_and_comes_back_there()
     assert job.result() == "end"
 
 
+@pytest.mark.hazard("H8")
 def test_stack_shows_the_foreign_greenlet_and_what_it_is_in():
     def in_foreign():
         pausable.pause()
@@ -234,6 +239,7 @@ def test_stack_shows_the_foreign_greenlet_and_what_it_is_in():
     assert list(job.stack()) == []
 
 
+@pytest.mark.hazard("H8")
 def test_a_job_may_be_resumed_from_a_foreign_greenlet():
     log = []
     job = pausable.start(pauses, 2, 7)
@@ -244,6 +250,7 @@ def test_a_job_may_be_resumed_from_a_foreign_greenlet():
     assert job.result() == 7
 
 
+@pytest.mark.hazard("H8")
 def test_a_foreign_greenlet_beside_the_job_is_not_in_it():
     beside = greenlet.greenlet(lambda: (pausable.pause(), pausable.current_job()))
 
@@ -262,6 +269,7 @@ def test_a_foreign_greenlet_beside_the_job_is_not_in_it():
     fibre.pool.drop(fibre)
 
 
+@pytest.mark.hazard("H8")
 def test_pause_outside_a_job_does_nothing():
     assert pausable.pause() is False
     assert pausable.current_job() is None

@@ -30,6 +30,7 @@ def lose(job_in_a_list):
         job_in_a_list.clear()
 
 
+@pytest.mark.hazard("H13")
 def test_a_dropped_job_is_warned_of_at_once_and_unwound_at_the_next_start():
     log = []
     jobs = [pausable.start(noting, log)]
@@ -48,6 +49,7 @@ def test_a_lost_job_is_unwound_at_the_next_start_even_if_another_ended_before():
     assert log == ["finally", "next job"]
 
 
+@pytest.mark.hazard("H13")
 def test_a_job_dropped_after_a_resume_is_noticed_too():
     log = []
 
@@ -80,6 +82,7 @@ def test_a_job_that_waits_for_something_is_noticed_too():
     assert future.cancelled()
 
 
+@pytest.mark.hazard("H13")
 def test_a_lost_jobs_cleanup_may_pause():
     log = []
 
@@ -98,6 +101,7 @@ def test_a_lost_jobs_cleanup_may_pause():
     assert log == ["finally", "after the pause"]
 
 
+@pytest.mark.hazard("H13")
 def test_a_job_dropped_in_another_thread_is_unwound_in_its_own():
     log = []
 
@@ -115,6 +119,7 @@ def test_a_job_dropped_in_another_thread_is_unwound_in_its_own():
     assert log == ["MainThread"]
 
 
+@pytest.mark.hazard("H13")
 def test_a_job_in_a_cycle_is_noticed_by_the_collector():
     log = []
     cycle = [pausable.start(noting, log)]
@@ -145,6 +150,7 @@ def test_a_cancelled_job_that_is_dropped_while_cleaning_up_goes_on_cleaning_up()
     assert log == ["first", "second"]
 
 
+@pytest.mark.hazard("H13")
 def test_many_jobs_lost_at_once_are_all_unwound_and_no_fibre_is_used_twice():
     log = []
     with pausable.JobPool(max_size=20) as pool:
@@ -190,6 +196,7 @@ print(len(log))
     assert (out, err) == ("80\n", "")
 
 
+@pytest.mark.hazard("H13")
 def test_a_lost_job_whose_cleanup_never_ends_is_logged_not_raised(caplog):
     def body(stop):
         while not stop:
@@ -214,6 +221,7 @@ def test_a_lost_job_whose_cleanup_never_ends_is_logged_not_raised(caplog):
 # -- threads that end ------------------------------------------------------------------------------
 
 
+@pytest.mark.hazard("H15")
 def test_a_thread_that_ends_unwinds_its_paused_jobs_itself():
     log, kept = [], []
 
@@ -228,6 +236,7 @@ def test_a_thread_that_ends_unwinds_its_paused_jobs_itself():
     assert kept[0].cancelled()
 
 
+@pytest.mark.hazard("H15")
 def test_a_thread_that_ends_unwinds_the_jobs_of_its_own_pools():
     log, kept = [], []
     in_thread(lambda: kept.append(pausable.JobPool().start(noting, log)))
@@ -235,6 +244,7 @@ def test_a_thread_that_ends_unwinds_the_jobs_of_its_own_pools():
     assert kept[0].done()
 
 
+@pytest.mark.hazard("H15")
 def test_an_executors_worker_unwinds_its_jobs_when_it_ends():
     log = []
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
@@ -244,6 +254,7 @@ def test_an_executors_worker_unwinds_its_jobs_when_it_ends():
     assert job.cancelled()
 
 
+@pytest.mark.hazard("H15")
 def test_cleanup_that_pauses_is_served_at_the_threads_end():
     log, kept = [], []
 
@@ -258,6 +269,7 @@ def test_cleanup_that_pauses_is_served_at_the_threads_end():
     assert log == ["finally", "after the pause"]
 
 
+@pytest.mark.hazard("H15")
 def test_two_hundred_threads_that_end_at_once_lose_none():
     log, errors = [], []
 
@@ -314,6 +326,7 @@ def test_concurrent_misuse_leaves_the_job_fine_at_home():
     assert outcomes <= {pausable.WrongThread, pausable.JobStateError}
 
 
+@pytest.mark.hazard("H15")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_job_whose_thread_ended_without_us_is_refused_and_named():
     # As a thread that was killed inside C would leave it: the end of the thread is not noticed.
@@ -349,29 +362,34 @@ def noting(tag):
 """
 
 
+@pytest.mark.hazard("H14")
 def test_at_exit_the_main_threads_jobs_are_unwound():
     out, err = python(EXIT + "job = pausable.start(noting, 'main')\nprint('end')")
     assert out == "end\nfinally main\n"
     assert err == ""
 
 
+@pytest.mark.hazard("H14")
 def test_at_exit_jobs_of_explicit_pools_are_unwound():
     out, err = python(EXIT + "job = pausable.JobPool().start(noting, 'pool')")
     assert (out, err) == ("finally pool\n", "")
 
 
+@pytest.mark.hazard("H14")
 def test_exit_after_an_exception_unwinds_too():
     out, err = python(EXIT + "job = pausable.start(noting, 'main')\n1/0", code=1)
     assert out == "finally main\n"
     assert err.endswith("ZeroDivisionError: division by zero\n")
 
 
+@pytest.mark.hazard("H14")
 def test_at_exit_a_dropped_job_is_unwound_and_warned_of():
     out, err = python(EXIT + "pausable.start(noting, 'dropped')")
     assert out == "finally dropped\n"
     assert "ResourceWarning: a paused job was dropped" in err
 
 
+@pytest.mark.hazard("H14")
 def test_at_exit_jobs_of_daemon_threads_are_reported():
     out, err = python(
         EXIT
@@ -393,6 +411,7 @@ started.wait()
     assert "Traceback" not in err
 
 
+@pytest.mark.hazard("H14")
 def test_at_exit_a_threads_own_end_comes_first():
     out, err = python(
         EXIT
@@ -406,6 +425,7 @@ threading.Thread(target=body).start()
     assert (out, err) == ("finally thread\n", "")
 
 
+@pytest.mark.hazard("H14")
 def test_jobs_can_be_started_and_driven_in_atexit_handlers():
     out, err = python(
         EXIT
@@ -419,11 +439,13 @@ atexit.register(late)
     assert (out, err) == ("finally late\n", "")
 
 
+@pytest.mark.hazard("H14")
 def test_nothing_is_printed_at_an_exit_with_nothing_left():
     program = EXIT + "pausable.start(int)\npausable.JobPool(init_size=3)\npausable.cleanup_thread()"
     assert python(program) == ("", "")
 
 
+@pytest.mark.hazard("H14")
 def test_exit_from_inside_a_job_unwinds_it():
     out, _err = python(
         EXIT
@@ -444,6 +466,7 @@ pausable.start(body)
 # -- fork ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_inherited_jobs_are_dead_in_the_child_and_say_so():
@@ -467,6 +490,7 @@ def test_inherited_jobs_are_dead_in_the_child_and_say_so():
     assert log == ["finally"]
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_dropping_an_inherited_job_runs_nothing_in_the_child():
@@ -483,6 +507,7 @@ def test_dropping_an_inherited_job_runs_nothing_in_the_child():
     jobs[0].close()
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_child_has_a_fresh_pool_that_works():
@@ -501,6 +526,7 @@ def test_the_child_has_a_fresh_pool_that_works():
         finish(job)
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_running_job_goes_on_in_the_child_as_a_plain_call():
@@ -515,6 +541,7 @@ def test_a_running_job_goes_on_in_the_child_as_a_plain_call():
     assert finish(job) == ("ok", True)
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_parents_wake_descriptor_is_not_disturbed_by_the_child():
@@ -537,6 +564,7 @@ def test_the_parents_wake_descriptor_is_not_disturbed_by_the_child():
     finish(job)
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_running_jobs_waker_is_the_parents_in_the_child():
@@ -553,6 +581,7 @@ def test_a_running_jobs_waker_is_the_parents_in_the_child():
     assert pausable.thread_pool().start_in(ctx, body).result() == ("ok", True)
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 def test_at_the_childs_exit_nothing_of_the_parents_runs():
     out, err = python(
@@ -572,6 +601,7 @@ os.wait()
     assert err == ""
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_fork_in_another_thread_kills_the_main_threads_jobs_too():
@@ -586,6 +616,7 @@ def test_a_fork_in_another_thread_kills_the_main_threads_jobs_too():
     finish(job)
 
 
+@pytest.mark.hazard("H16")
 @needs_fork
 def test_in_the_child_the_threads_that_are_gone_end_in_silence():
     out, err = python(

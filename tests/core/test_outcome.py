@@ -29,6 +29,7 @@ def depth(tb):
     return 0 if tb is None else 1 + depth(tb.tb_next)
 
 
+@pytest.mark.hazard("H6")
 @pytest.mark.parametrize("count", [0, 2])
 def test_exception_has_the_calls_own_traceback_only(count):
     job = pausable.start(fails, ValueError("x"), count)
@@ -66,6 +67,7 @@ def test_each_job_keeps_its_own_traceback_of_a_shared_exception():
         assert told[told.index("result") + 1 :][: len(names)] == names
 
 
+@pytest.mark.hazard("H6")
 def test_outer_result_shows_the_way_through_the_inner_job_whoever_is_asked_first():
     inners = []
 
@@ -115,6 +117,7 @@ def test_fatal_exception_comes_out_of_resume_and_is_stored(kind):
     assert frames(info.value)[1:] == ["result", "fails"]
 
 
+@pytest.mark.hazard("H7")
 @pytest.mark.parametrize("exc", [StopIteration(3), greenlet.GreenletExit("mine"), GeneratorExit()])
 def test_odd_exceptions_are_exceptions_like_others(exc):
     job = pausable.start(fails, exc, 1)
@@ -178,6 +181,7 @@ def test_a_job_added_its_own_callback_from_inside():
     assert log == [5]
 
 
+@pytest.mark.hazard("H6")
 def test_job_does_not_see_the_exception_its_starter_handles():
     def body():
         seen = [sys.exc_info()[1]]
@@ -193,6 +197,7 @@ def test_job_does_not_see_the_exception_its_starter_handles():
     assert job.result() == [None, None]
 
 
+@pytest.mark.hazard("H6")
 def test_starter_does_not_see_the_exception_the_job_handles():
     def body():
         try:
@@ -206,6 +211,7 @@ def test_starter_does_not_see_the_exception_the_job_handles():
     assert finish(job) == "KeyError('jobs')"
 
 
+@pytest.mark.hazard("H6")
 def test_bare_raise_after_a_pause_raises_the_jobs_own():
     def body():
         try:

@@ -274,6 +274,7 @@ def recursion(n=0):
         return n
 
 
+@pytest.mark.hazard("H18", "H20")
 def test_a_fibre_made_deep_in_the_stack_is_not_kept():
     with pausable.JobPool() as pool:
         limit = sys.getrecursionlimit()
@@ -284,6 +285,7 @@ def test_a_fibre_made_deep_in_the_stack_is_not_kept():
         assert pool.start(recursion).result() > limit * 2 / 3
 
 
+@pytest.mark.hazard("H18", "H20")
 def test_fibres_reserved_deep_in_the_stack_do_not_stay_shallow_of_room():
     with pausable.JobPool() as pool:
         limit = sys.getrecursionlimit()
@@ -293,6 +295,7 @@ def test_fibres_reserved_deep_in_the_stack_do_not_stay_shallow_of_room():
         assert result > limit * 2 / 3
 
 
+@pytest.mark.hazard("H20")
 def test_deep_starts_in_a_full_pool_give_their_room_back():
     with pausable.JobPool(max_size=1) as pool:
         for _ in range(5):
@@ -346,6 +349,7 @@ def test_figures_and_text_agree():
         finish(job)
 
 
+@pytest.mark.hazard("H18", "H20")
 def test_a_fibre_made_deep_by_nested_jobs_is_not_used_for_shallow_ones():
     def nest(levels):
         return pausable.start(nest, levels - 1).result() if levels else None

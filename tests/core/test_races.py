@@ -85,6 +85,7 @@ def interrupt_at_random_moments():
     print("whole")
 
 
+@pytest.mark.hazard("H17")
 def test_ctrl_c_at_random_moments_leaves_exact_books():
     # In a process of its own: a Ctrl-C inside the lock of coverage's tracer would stop it for good.
     tests = str(Path(__file__).parents[1])
@@ -146,6 +147,7 @@ def scenario(pool, told):
     job.resume()
 
 
+@pytest.mark.hazard("H17")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("max_size", [1, None])
 def test_ctrl_c_at_each_moment_in_turn_leaves_exact_books(max_size):

@@ -13,6 +13,8 @@ import pytest
 import pausable
 from core._support import Canary, finish
 
+pytestmark = pytest.mark.hazard("H2")
+
 var = contextvars.ContextVar("var", default="DEFAULT")
 
 

@@ -169,6 +169,7 @@ def test_four_threads_wake_at_once_and_none_is_lost():
             assert not readable(ctx.fds()[0])
 
 
+@pytest.mark.hazard("C7")
 def test_a_wake_after_the_jobs_end_wakes_nothing_even_in_a_reused_context():
     log, wakers = [], []
     ctx = pausable.WaitContext()
@@ -206,6 +207,7 @@ def test_closing_an_old_waker_does_not_disturb_the_next_jobs():
     finish(job)
 
 
+@pytest.mark.hazard("C7")
 def test_a_wake_after_the_contexts_close_does_nothing():
     ctx = pausable.WaitContext()
     waker = ctx.waker()
@@ -243,6 +245,7 @@ def test_a_waker_promises_until_it_is_closed():
     assert not ctx.has_wakers()
 
 
+@pytest.mark.hazard("H17")
 def test_wake_works_from_a_signal_handler():
     ctx = pausable.WaitContext()
     with ctx.waker() as waker:

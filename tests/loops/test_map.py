@@ -137,6 +137,7 @@ def test_an_exception_of_the_arguments_ends_the_iteration_and_unwinds_the_jobs()
     assert log == [1]
 
 
+@pytest.mark.hazard("H17")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_ctrl_c_unwinds_every_job(kind):
     log = []
@@ -156,6 +157,7 @@ def test_ctrl_c_unwinds_every_job(kind):
     assert pausable.thread_pool().stats().paused == 0
 
 
+@pytest.mark.hazard("H7")
 def test_stop_iteration_does_not_end_the_results_in_silence():
     def body(n):
         if n == 1:

@@ -107,6 +107,7 @@ def test_other_tasks_go_on_while_a_job_is_paused(run_loop):
     assert run_loop(main()) == [0, 1, 2]
 
 
+@pytest.mark.hazard("H10")
 def test_the_job_is_in_the_task_that_awaits_it(run_loop):
     def body():
         seen = [asyncio.current_task()]
@@ -350,6 +351,7 @@ def test_a_cancelled_asyncio_future_cancels_nobody_else(run_loop):
     assert run_loop(main()) == "went on"
 
 
+@pytest.mark.hazard("H10")
 @needs_timeout
 def test_a_timeout_around_run_unwinds_the_job():
     log = []
@@ -372,6 +374,7 @@ def test_a_timeout_around_run_unwinds_the_job():
     assert log == ["unwound"]
 
 
+@pytest.mark.hazard("H10")
 @needs_timeout
 def test_a_timeout_entered_inside_a_job_cancels_that_job_only():
     async def entered():
@@ -466,6 +469,7 @@ def test_a_lost_job_makes_room_for_a_waiting_task(run_loop):
     assert run_loop(main()) == "served"
 
 
+@pytest.mark.hazard("C7")
 def test_a_worker_that_completes_after_the_loop_was_closed_disturbs_nobody(run_loop):
     future = concurrent.futures.Future()
     future.set_running_or_notify_cancel()
@@ -487,6 +491,7 @@ def test_a_worker_that_completes_after_the_loop_was_closed_disturbs_nobody(run_l
     in_thread(wakers[0].wake)
 
 
+@pytest.mark.hazard("C7")
 def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
     loop = asyncio.new_event_loop()
     wakers, log = [], []
@@ -517,6 +522,7 @@ def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
     assert log == ["unwound"]
 
 
+@pytest.mark.hazard("H17")
 def test_keyboard_interrupt_in_a_job_goes_through_run():
     def body():
         pausable.pause()
@@ -529,6 +535,7 @@ def test_keyboard_interrupt_in_a_job_goes_through_run():
         asyncio.run(main())
 
 
+@pytest.mark.hazard("H7")
 def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence():
     def body():
         raise StopIteration(3)
@@ -584,6 +591,7 @@ def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
     assert run_loop(main()) == ["inner"] * 5
 
 
+@pytest.mark.hazard("H17")
 def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
     woken = []
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from _thread import get_ident
 from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any, Final
 
 from pausable._fibre import current
+from pausable._thread_local import get_ident
 from pausable.errors import PauseRefused
 
 __all__ = ["forget_collections", "refuse_bad_places", "watch_collections"]

@@ -15,11 +15,11 @@ import sys
 import threading
 import time
 import traceback
-from _thread import get_ident
 from typing import Final
 
 from pausable._debug._places import place_of, warn_later
 from pausable._fibre import visible
+from pausable._thread_local import get_ident
 from pausable.errors import SlowSegmentWarning
 
 __all__ = ["Segment", "begin", "end", "stop", "watch"]

@@ -7,7 +7,6 @@ import itertools
 import os
 import selectors
 import time
-from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from pausable import _report
 from pausable._job import Job
 from pausable._pool import JobPool
+from pausable._thread_local import get_ident
 from pausable._wait_context import WaitContext
 from pausable._wakefd import WakeFd
 from pausable.errors import ForkedJobError, WrongThread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -12,6 +11,7 @@ from pausable import _report
 from pausable._driver import Driver
 from pausable._fibre import current_context
 from pausable._job import Job, JobFibre, launch
+from pausable._thread_local import get_ident
 from pausable.errors import NoJobsAvailable
 from pausable.loops._hub import Hub, Watch
 from pausable.loops._promise import Patience

@@ -6,11 +6,10 @@ Entries are kept unpacked; each generation of the API packs them into its own co
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 from collections import deque
 from typing import Any, Final, NamedTuple, TextIO
 
-from pausable._thread_local import interpreters_local
+from pausable._thread_local import get_ident, interpreters_local
 from pausable.openssl._ref import expect
 
 __all__ = ["ERR_LIB_ASYNC", "Entry", "ErrorQueue", "Reason"]

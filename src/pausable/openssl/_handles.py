@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from _thread import get_ident
 from typing import Any
 
 from pausable._job import Job, JobFibre
 from pausable._pool import JobPool
-from pausable._thread_local import when_thread_ends
+from pausable._thread_local import get_ident, when_thread_ends
 from pausable._wait_context import WaitContext
 from pausable._wakefd import WakeFd
 from pausable.openssl._lib_ctx import OSSL_LIB_CTX

@@ -15,12 +15,11 @@ Rules:
 
 from __future__ import annotations
 
-from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, Final
 
 from pausable._job import Job, JobFibre, current_fibre, launch, pause
-from pausable._thread_local import interpreters_local
+from pausable._thread_local import get_ident, interpreters_local
 from pausable._wait_context import WaitContext
 from pausable._wakefd import WakeFd
 from pausable.openssl import _err

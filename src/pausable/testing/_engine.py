@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from _thread import get_ident
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar, overload
 
 from pausable import JobStateError, WouldDeadlock, can_pause, wait_for
+from pausable._thread_local import get_ident
 from pausable.testing._busy import pause_busy
 from pausable.testing._operation import Operation, UnfinishedOperations
 

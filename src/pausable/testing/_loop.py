@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import sys
-from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from pausable import Job, JobPool, WrongThread, thread_pool
 from pausable._clock import clock
+from pausable._thread_local import get_ident
 from pausable.testing._task import Task
 from pausable.testing._virtual import VirtualClock
 

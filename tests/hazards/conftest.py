@@ -1,0 +1,5 @@
+"""Every test leaves its thread as it found it, as in core."""
+
+from core.conftest import nothing_left_under_way
+
+__all__ = ["nothing_left_under_way"]
