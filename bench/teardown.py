@@ -58,6 +58,9 @@ SETTLE_S = 10.0  # what is dropped is unwound at a later start; it has that long
 MAX_SHOWN = 5  # failures
 
 
+ABANDONED = "closed with jobs paused"  # a loop's end
+
+
 class Boom(Exception):
     """Ends a loop's main task."""
 
@@ -152,6 +155,7 @@ class Race:
     """One job: what it waits for, and what became of it."""
 
     __slots__ = (
+        "abandoned",
         "afterwards",
         "began",
         "finished",
@@ -172,6 +176,9 @@ class Race:
         self.kind = ""
         self.began = self.finished = 0
         self.over = False
+        # Its task may be left to the garbage collector: CPython 3.11 crashes then if the task is
+        # inside asyncio.timeout(), also without any jobs.
+        self.abandoned = False
         self.steps: list[Callable[[Race], object]] = []
         self.tidies = rng.random() < 0.25  # its finally clause pauses
         self.keep_job = False
@@ -211,16 +218,22 @@ def body(race: Race) -> int:
         for step in race.steps:
             step(race)
         return race.number
-    except pausable.JobCancelled:
-        raise
-    except BaseException as exc:  # no step raises anything else
-        race.raised = repr(exc)
+    except BaseException as exc:
+        if not is_cancellation(exc):  # no step raises anything else
+            race.raised = repr(exc)
         raise
     finally:
         race.finished += 1
         if race.tidies:
             wait_future(race)
         del canary
+
+
+def is_cancellation(exc: BaseException) -> bool:
+    """Tell whether it is the job's cancellation, or that of its task, which may be a loop's own."""
+    if isinstance(exc, (pausable.JobCancelled, asyncio.CancelledError)):
+        return True
+    return "trio" in sys.modules and isinstance(exc, sys.modules["trio"].Cancelled)
 
 
 def complete(future: Future, value: int) -> None:
@@ -359,7 +372,7 @@ async def cancel_job_here(race: Race) -> None:
 async def time_out(race: Race) -> None:
     timeout_s = race.rng.choice((0, 0.0005, 0.002))
     with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-        if hasattr(asyncio, "timeout") and race.rng.random() < 0.5:
+        if hasattr(asyncio, "timeout") and not race.abandoned and race.rng.random() < 0.5:
             async with asyncio.timeout(timeout_s):
                 check_value(race, await pausable.run(body, race))
         else:
@@ -462,7 +475,7 @@ async def guard(play: Callable, race: Race) -> None:
 
 
 async def asyncio_main(races: list[Race], ending: str, tasks: list) -> None:
-    abandoned = ending == "closed with jobs paused"
+    abandoned = ending == ABANDONED
     asyncio.get_running_loop().set_exception_handler(LoopErrors(abandoned=abandoned))
     tasks += [asyncio.ensure_future(guard(PLAYS[race.kind], race)) for race in races]
     if ending == "all done":
@@ -478,7 +491,7 @@ def asyncio_wave(loop_name: str, races: list[Race], ending: str) -> None:
     new_loop = import_module(loop_name).new_event_loop
     tasks: list = []
     main = asyncio_main(races, ending, tasks)
-    if ending == "closed with jobs paused":
+    if ending == ABANDONED:
         loop = new_loop()
         loop.run_until_complete(main)
         loop.close()
@@ -712,6 +725,7 @@ STEPS: list[Callable[[Race], object]] = list(ANYWHERE)
 
 def find_out(loop_name: str) -> bool:
     """Fill PLAYS and STEPS with what can be played; return False if nothing can."""
+    global unwinds_abandoned
     missing = probe(probe_run, loop_name)
     if missing is not None:
         print(f"{loop_name}: nothing played: this pausable cannot run in it ({missing})")
@@ -725,10 +739,12 @@ def find_out(loop_name: str) -> bool:
             plays.append(cancel_job_here)
         else:
             print(f"{loop_name}: left out: cancel() in the loop's thread ({missing})")
-        if probe_closed_loop(loop_name):
-            endings.append("closed with jobs paused")
-        else:
-            print(f"{loop_name}: left out: closing a loop with jobs paused (they stay paused)")
+        endings.append(ABANDONED)
+        unwinds_abandoned = probe_closed_loop(loop_name)
+        if not unwinds_abandoned:
+            print(
+                f"{loop_name}: left out: jobs of a closed loop in a thread that goes on (they stay)"
+            )
     missing = probe(partial(probe_coroutine, sleep), loop_name)
     if missing is None:
         STEPS.append(partial(wait_coroutine, sleep))
@@ -743,6 +759,7 @@ def find_out(loop_name: str) -> bool:
 
 weighted: list[str] = []  # kinds, as often as they are to be played
 endings = ["all done", "all done", "exception"]
+unwinds_abandoned = True  # jobs of a closed loop are unwound before their thread ends
 
 # -- waves and checks ------------------------------------------------------------------------------
 
@@ -764,8 +781,10 @@ def play_wave(loop_name: str, races: list[Race], rng: random.Random) -> None:
         return
     ending = rng.choice(endings)
     limit = rng.choice((1, 3, 10)) if rng.random() < 0.25 else None
+    abandoned = ending == ABANDONED
     for race in races:
         kinds[race.kind] += 1
+        race.abandoned = abandoned
         if limit is not None and nest in race.steps:
             race.steps = [just_pause if step is nest else step for step in race.steps]
     kinds[f"loop's end: {ending}"] += len(races)
@@ -779,7 +798,7 @@ def play_wave(loop_name: str, races: list[Race], rng: random.Random) -> None:
         for race in races:
             race.end()
 
-    if chance < 0.25 or limit is not None:
+    if chance < 0.25 or limit is not None or (abandoned and not unwinds_abandoned):
         kinds["loop in a thread that ends"] += len(races)
         thread = threading.Thread(target=play)
         thread.start()
@@ -866,7 +885,9 @@ def check(races: list[Race]) -> None:
             break
         time.sleep(0.01)
     if left[0]:
-        failures.add("jobs left", f"{left[0]} after races {races[0].number} to {races[-1].number}")
+        jobs = [job for pool in pools() for job in pool.jobs()]
+        where = "".join(f"\n{job!r}\n{job._stack_text()}" for job in jobs[:MAX_SHOWN])
+        failures.add("jobs left", f"{left[0]}, races {races[0].number}-{races[-1].number}{where}")
     if left[1]:
         failures.add("canaries left", f"{left[1]} after races up to {races[-1].number}")
         Canary.alive.clear()
