@@ -470,6 +470,9 @@ async def guard(play: Callable, race: Race) -> None:
     except (asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as exc:
+        # The garbage collector closes an inner coroutine before the outer one.
+        if race.abandoned and str(exc) == "coroutine already executing":
+            return
         failures.add_exception(f"{race.kind}:", exc)
     race.end()
 
@@ -891,6 +894,8 @@ def check(races: list[Race]) -> None:
     if left[1]:
         failures.add("canaries left", f"{left[1]} after races up to {races[-1].number}")
         Canary.alive.clear()
+    if left != (0, 0):
+        pausable.cleanup_thread(cancel=True)  # reported; the next races are to have a fair start
     for race in races:
         if race.began != race.finished:
             failures.add("finally", f"{race.kind} {race.number}: {race.began}, {race.finished}")
