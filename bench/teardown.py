@@ -54,7 +54,7 @@ FIRING_THREADS = 4
 WAVE = 40  # races in a wave, at the most
 CHECK_EVERY = 25  # waves
 TOLERANCE_MB = 12.0
-SETTLE_S = 10.0  # what is dropped is unwound at a later start; it has that long
+SETTLE_S = 3.0  # what is dropped is unwound at a later start; it has that long
 MAX_SHOWN = 5  # failures
 
 
