@@ -243,22 +243,22 @@ def in_gevent(_loop):
     return one_by_one, at_once
 
 
-VARIANTS: dict[str, tuple[str | None, Callable]] = {  # name: what it needs, what makes it
-    "native": (None, in_asyncio(native)),
-    "pausable": (None, in_asyncio(pausable)),
-    "greenback": ("greenback", in_asyncio(greenback)),
-    "sqlalchemy": ("sqlalchemy", in_asyncio(sqlalchemy)),
-    "gevent": ("gevent", in_gevent),
-    "threads": (None, in_asyncio(threads)),
-    "asgiref": ("asgiref", in_asyncio(asgiref)),
-    "asgiref, any thread": ("asgiref", in_asyncio(asgiref_any_thread)),
+VARIANTS: dict[str, Callable] = {
+    "native": in_asyncio(native),
+    "pausable": in_asyncio(pausable),
+    "greenback": in_asyncio(greenback),
+    "sqlalchemy": in_asyncio(sqlalchemy),
+    "gevent": in_gevent,
+    "threads": in_asyncio(threads),
+    "asgiref": in_asyncio(asgiref),
+    "asgiref, any thread": in_asyncio(asgiref_any_thread),
 }
 
 
 def measure(loop: asyncio.AbstractEventLoop, rounds: int) -> tuple[dict, dict[str, str]]:
     """Return {form: {variant: ns}}, the best of `rounds` in turns, and {variant: why absent}."""
     loops, absent = {}, {}
-    for name, (_needs, make) in VARIANTS.items():
+    for name, make in VARIANTS.items():
         try:
             loops[name] = make(loop)
             for form in loops[name]:
