@@ -35,9 +35,11 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-dev
+bench: $(VENV)/installed-bench
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/wait_context.py
+	$(BIN)/python bench/loops.py
+	$(BIN)/python bench/teardown.py
 
 # the openssl command, a C compiler and OpenSSL's headers: installed where that can be done
 system:
@@ -53,6 +55,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 clean:
