@@ -32,6 +32,7 @@ LAYERS = {
     "_handle": 2,
     "_hooks": 2,
     "_job": 2,
+    "_lost": 2,
     "_running_loop": 2,
     "_pool": 2,
     "_threads": 2,

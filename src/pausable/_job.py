@@ -184,7 +184,7 @@ class JobFibre(Fibre):
     def _on_lost(self, _ref: object) -> None:
         """Note that the job's handle was dropped while it was paused. Any thread, at any time."""
         self.ref = self.snapshot = None
-        self.pool.adopt_lost(self)
+        self.pool.adopt_lost(self, _report.lost)
 
 
 # -- inside a job ----------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def _recover(job: Job[Any], fibre: JobFibre) -> None:
         return  # all was done; the exception is the job's own
     if fibre.state is PAUSED:
         fibre.job = fibre.ref = fibre.snapshot = fibre.driver = None
-        fibre.pool.adopt_lost(fibre)
+        fibre.pool.adopt_lost(fibre, _report.lost)
     elif fibre.state is not RUNNING:
         fibre.notable = True
         fibre.snapshot = fibre.ref = fibre.driver = None
@@ -499,13 +499,17 @@ class Job(Handle[T]):
         if fibre.cancel is None:
             message = message or f"job {self.name!r} was cancelled"
             fibre.request_cancel(CancelRequest(message, self), self)
-            if fibre.state is PAUSED:
+            if get_ident() != fibre.pool.thread:
+                # Whatever its state seems to be: it may be about to pause.
                 if (driver := fibre.driver) is not None:
                     driver.interrupt()
-                elif get_ident() == fibre.pool.thread:
-                    self.resume()
                 elif (ctx := fibre.wait_ctx) is not None:
                     ctx.nudge()
+            elif fibre.state is PAUSED:
+                if (driver := fibre.driver) is not None:
+                    driver.interrupt()
+                else:
+                    self.resume()
         self._check_swallowed()
         return self._fibre is None
 

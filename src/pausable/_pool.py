@@ -17,12 +17,14 @@ import itertools
 import sys
 import weakref
 from collections.abc import Callable
+from traceback import StackSummary
 from types import FrameType
 from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
 
 from pausable import _report, _running_loop
 from pausable._fibre import enclosing
 from pausable._job import Job, JobFibre, launch
+from pausable._lost import handle_for, unwind, unwind_a_step
 from pausable._state import State
 from pausable._thread_local import get_ident, when_thread_ends
 from pausable._wait_context import WaitContext
@@ -120,7 +122,7 @@ class JobPool:
         self.idle: list[JobFibre] = []
         self._fibres: list[JobFibre] = []
         self._set_aside: list[list[JobFibre]] = []
-        self._lost: list[JobFibre] = []
+        self._lost: list[Job[Any]] = []
         self._waiting: list[tuple[int, Callable[[], object]]] = []  # by turn
         self._turns = itertools.count()
         self._closed = False
@@ -302,19 +304,23 @@ class JobPool:
 
     # -- lost jobs -------------------------------------------------------------------------------
 
-    def adopt_lost(self, fibre: JobFibre) -> None:
-        """Take over a paused job whose handle is gone. Any thread, also while collecting garbage.
+    def adopt_lost(
+        self, fibre: JobFibre, why: Callable[[StackSummary, StackSummary | None], None]
+    ) -> None:
+        """Take over a paused job that nobody will go on with, and tell `why` (of `_report`).
 
         It is unwound at the next start, not here: here is in the middle of other code.
+
+        Threads: any, also while garbage is collected.
         """
         if fibre.state is not State.PAUSED:
             return
         fibre.driver = None
-        self._lost.append(fibre)
+        self._lost.append(handle_for(fibre))
         self._park_if_lost()
         if self._waiting:
             self._waiting.pop(0)[1]()
-        _report.lost(fibre.stack(), fibre.created())
+        why(fibre.stack(), fibre.created())
 
     def _park_if_lost(self) -> None:
         """Have the next start come by `grow`, if there are lost jobs."""
@@ -335,9 +341,9 @@ class JobPool:
             self._set_aside.clear()
             self.idle = self._as_needed(idle)
         for _ in range(len(self._lost)):
-            fibre = self._lost.pop(0)
-            if fibre.state is State.PAUSED and not _unwind_a_step(fibre):
-                self._lost.append(fibre)  # it is cleaning up: go on at the next start
+            job = self._lost.pop(0)
+            if job.paused and not unwind_a_step(job):
+                self._lost.append(job)  # it is cleaning up: go on at the next start
 
     def _as_needed(self, idle: list[JobFibre]) -> list[JobFibre]:
         if wanted.on:
@@ -363,7 +369,7 @@ class JobPool:
         if cancel:
             for job in self.jobs():
                 if job.paused:
-                    _unwind(job)
+                    unwind(job)
         self._refuse_outstanding()
         self._closed = True
         self.shrink()
@@ -469,43 +475,3 @@ def _depth() -> int:
         frame = frame.f_back
     fibre = enclosing(JobFibre)
     return depth if fibre is None else depth + int(fibre.depth)
-
-
-def _new_handle(fibre: JobFibre) -> Job[Any]:
-    """Return a handle for a job that has lost its own."""
-    job: Job[Any] = Job()
-    job._fibre = fibre
-    job._name = "lost"
-    if fibre.watch is not None:
-        job._full_name = fibre.watch.name
-    fibre.job = job
-    return job
-
-
-def _unwind_a_step(fibre: JobFibre) -> bool:
-    """Cancel a lost job, or go on with its cleanup, but never wait; tell whether that was all."""
-    job = fibre.job or _new_handle(fibre)
-    try:
-        return job.resume() if fibre.cancel is not None else job.cancel()
-    except BaseException as exc:
-        _give_up(job, exc)
-        return True
-
-
-def _unwind(job: Job[Any]) -> None:
-    """Close a job that nobody asks for."""
-    try:
-        job.close()
-    except BaseException as exc:
-        _give_up(job, exc)
-
-
-def _give_up(job: Job[Any], exc: BaseException) -> None:
-    """Say what went wrong with a job that is unwound for nobody; the others have to go on.
-
-    What a job raises that nobody asks for (sys.exit() in its cleanup, say) ends that job alone.
-    """
-    if not job.done():
-        _report.not_unwound(repr(job), exc, job._stack_text())
-    elif isinstance(exc, KeyboardInterrupt):
-        raise exc

@@ -17,6 +17,7 @@ __all__ = [
     "callback_failed",
     "cleanup_cut_short",
     "hook_failed",
+    "loop_closed",
     "lost",
     "not_unwound",
     "swallowed",
@@ -40,6 +41,17 @@ def lost(where: traceback.StackSummary, created: traceback.StackSummary | None) 
     warnings.warn(
         "a paused job was dropped and will be unwound at the next start: keep its handle until it"
         " is done(), or use `with pausable.start(...) as job:` or `with pausable.map(...)`."
+        f" It was paused at\n{''.join(where.format())}{started_at(created)}",
+        ResourceWarning,
+        stacklevel=2,
+    )
+
+
+def loop_closed(where: traceback.StackSummary, created: traceback.StackSummary | None) -> None:
+    """Warn that the event loop that drove a paused job was closed."""
+    warnings.warn(
+        "the event loop of a paused job was closed, and the job will be unwound at the next start:"
+        " let its task end, or cancel it (asyncio.run() does) before loop.close()."
         f" It was paused at\n{''.join(where.format())}{started_at(created)}",
         ResourceWarning,
         stacklevel=2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from pausable._clock import monotonic
@@ -13,7 +14,7 @@ from pausable._job import can_pause, current_fibre, current_job, pause
 from pausable._patience import check_timeout
 from pausable._timer import call_later
 from pausable._waker import Waker
-from pausable.errors import JobCancelled, WouldDeadlock
+from pausable.errors import WouldDeadlock
 
 __all__ = ["Completable", "wait_for"]
 
@@ -119,17 +120,24 @@ def _pause_until_done(waker: Waker, awaited: Completable[Any], timeout_s: float 
             while not awaited.done():
                 if deadline is not None and monotonic() >= deadline:
                     raise _timed_out(awaited, timeout_s)
-                pause()
+                try:
+                    pause()
+                except BaseException:  # the job is cancelled
+                    _take_back(awaited, wake)  # first: its loop may be closed, and call nobody
+                    _cancel(awaited)
+                    raise
                 waker.clear()
-        except JobCancelled:
-            cancel = getattr(awaited, "cancel", None)
-            if cancel is not None:
-                cancel()
-            raise
         finally:
             if deadline is not None:
                 timer.cancel()
             _take_back(awaited, wake)
+
+
+def _cancel(awaited: Completable[Any]) -> None:
+    cancel = getattr(awaited, "cancel", None)
+    if cancel is not None:
+        with suppress(RuntimeError):  # others wait for it too, on a loop that is closed
+            cancel()
 
 
 def _block_until_done(awaited: Completable[Any], timeout_s: float | None) -> None:

@@ -15,12 +15,15 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import sys
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
+from weakref import ref
 
-from pausable import _running_loop
+from pausable import _report, _running_loop
 from pausable._cancel import CancelRequest
 from pausable._job import Job, JobFibre
+from pausable._pool import all_pools
 from pausable.errors import JobCancelled
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import TURNS, Hub
@@ -33,6 +36,9 @@ T = TypeVar("T")
 COUNTED: Final = hasattr(asyncio.Task, "cancelling")
 cancelling: Any = getattr(asyncio.Task, "cancelling", None)
 uncancel: Any = getattr(asyncio.Task, "uncancel", None)
+
+#: Later than any program runs.
+NEVER_S: Final = 1e9
 
 CancelledError = asyncio.CancelledError
 FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
@@ -66,6 +72,18 @@ class AsyncioHub(Hub):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.loop = loop
+        # A loop that is closed forgets its calls to come: so this one's end tells that it was.
+        loop.call_later(NEVER_S, never := lambda: None)
+        self._closing = ref(never, self._loop_closed)
+
+    def _loop_closed(self, _ref: object) -> None:
+        """Take over the jobs that this loop will not go on with. Any thread."""
+        if not sys.is_finalizing():
+            for pool in all_pools():
+                for fibre in list(pool._fibres):
+                    driver = fibre.driver
+                    if isinstance(driver, AsyncioDrive) and driver.hub is self:
+                        pool.adopt_lost(fibre, _report.loop_closed)
 
     def _schedule_from_anywhere(self) -> None:
         # Also in the loop's own thread: a signal handler runs there while the loop sleeps.
@@ -119,8 +137,10 @@ class AsyncioDrive(Drive):
     _cancelling = 0  # how often the task was already being cancelled when the job began
     _deadline: asyncio.TimerHandle | None = None
     _shield: asyncio.Future[Any] | None = None
-    _task: asyncio.Task[Any] | None = None
-    _waiter: asyncio.Future[None] | None = None
+    # Weak references: the job's stack leads to this object, and no collector looks in there. What
+    # led on to the task would keep the job from being noticed when its task is gone.
+    _task: Callable[[], asyncio.Task[Any] | None] = staticmethod(lambda: None)
+    _waiter: Callable[[], asyncio.Future[None] | None] = staticmethod(lambda: None)
 
     # -- for the job -----------------------------------------------------------------------------
 
@@ -132,10 +152,11 @@ class AsyncioDrive(Drive):
 
     def _interrupt(self) -> None:
         if self._shield is not None:
-            self._shield.cancel()
-        elif self._awaiting and self._task is not None and not self._task.done():
+            return  # the cancellation has arrived: the job cleans up
+        task = self._task()
+        if self._awaiting and task is not None and not task.done():
             self._interrupted = True
-            self._task.cancel()
+            task.cancel()
         else:
             self.go_on()
 
@@ -155,7 +176,8 @@ class AsyncioDrive(Drive):
     def still_cancelled(self, args: tuple[Any, ...], *, delivered: bool) -> bool:
         """Tell whether a cancellation with `args` is to be raised in the job (again)."""
         if COUNTED:
-            return self._task is not None and cancelling(self._task) > self._cancelling
+            task = self._task()
+            return task is not None and cancelling(task) > self._cancelling
         # Nobody can tell whether it is wanted still. anyio insists by itself.
         return not delivered or not str(args[0] if args else "").startswith("Cancelled via")
 
@@ -164,9 +186,12 @@ class AsyncioDrive(Drive):
     async def until_done(self, job: Job[Any], fibre: JobFibre) -> None:
         hub = self.hub
         hub.driven += 1
-        task = self._task = asyncio.current_task(hub.loop)
-        if COUNTED and task is not None:
-            self._cancelling = cancelling(task)
+        task = asyncio.current_task(hub.loop)
+        if task is not None:
+            self._task = ref(task)
+            if COUNTED:
+                self._cancelling = cancelling(task)
+        del task
         try:
             while True:
                 awaited = self.awaited
@@ -196,7 +221,6 @@ class AsyncioDrive(Drive):
                     self._bound(job, fibre)
         finally:
             hub.driven -= 1
-            self._task = None
             self.end(job, fibre)
 
     def close(self) -> None:
@@ -217,8 +241,8 @@ class AsyncioDrive(Drive):
         """Have the task's cancellation raised in the job."""
         if self._interrupted:  # it was ours
             self._interrupted = False
-            if COUNTED and self._task is not None:
-                uncancel(self._task)
+            if COUNTED and (task := self._task()) is not None:
+                uncancel(task)
             if not COUNTED or not self.still_cancelled(exc.args, delivered=False):
                 return
         self.cancellation = self.cancellation or exc
@@ -235,21 +259,22 @@ class AsyncioDrive(Drive):
 
     def _expire(self, fibre: JobFibre) -> None:
         self.cut_short(fibre)
+        if self._shield is not None:
+            self._shield.cancel()
         self._interrupt()
 
     # -- waiting ---------------------------------------------------------------------------------
 
     def release(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def until_called(self) -> None:
         if not self.called:
-            self._waiter = self.hub.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            waiter = self.hub.loop.create_future()
+            self._waiter = ref(waiter)
+            await waiter
         self.called = False
 
     async def until_woken(self, ctx: Any) -> None:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from weakref import ref
 
 from pausable.loops._asyncio import COUNTED, AsyncioDrive, current_hub, uncancel
 from pausable.loops._drive import context_of_task
@@ -28,13 +29,15 @@ class AsyncioPortal(Portal, AsyncioDrive):
     owner: asyncio.Task[Any] | None = None
 
     async def portal_await(self, awaited: Any) -> Any:
-        self._task = asyncio.current_task(self.hub.loop)
+        task = asyncio.current_task(self.hub.loop)
+        if task is not None:
+            self._task = ref(task)
         self._awaiting = True
         try:
             return await awaited
         except asyncio.CancelledError:
-            if self._interrupted and COUNTED and self._task is not None:
-                uncancel(self._task)
+            if self._interrupted and COUNTED and task is not None:
+                uncancel(task)
             raise
         finally:
             self._awaiting = self._interrupted = False

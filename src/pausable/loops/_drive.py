@@ -127,11 +127,12 @@ class Drive(Driver):
     def end(self, job: Job[Any], fibre: JobFibre) -> None:
         """Leave nothing behind. A job that has not ended is unwound."""
         try:
-            # Nobody goes on with the coroutine, and there is no loop to await anything. In another
-            # thread (garbage was collected there) the job counts as lost.
-            if job._fibre is not None and get_ident() == fibre.pool.thread:
+            # Nobody goes on with the coroutine, and there is no loop to await anything. If it is
+            # garbage, the job may count as lost already, or this may be another thread.
+            if job._fibre is not None and fibre.driver is self:
                 fibre.driver = None
-                job.close()
+                if get_ident() == fibre.pool.thread:
+                    job.close()
         finally:
             self.close()
 

@@ -106,7 +106,7 @@ class TrioDrive(Drive):
             pass
 
     def _interrupt(self) -> None:
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.shield:  # else it has arrived: it cleans up
             self._scope.cancel()
 
     def can_await(self, awaitable: Any) -> bool:

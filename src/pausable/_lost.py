@@ -1,0 +1,54 @@
+"""Jobs that nobody can reach any more: unwound for nobody, and without disturbing the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pausable import _report
+from pausable._job import Job, JobFibre
+
+__all__ = ["handle_for", "unwind", "unwind_a_step"]
+
+
+def handle_for(fibre: JobFibre) -> Job[Any]:
+    """Return the handle of the job that is paused on `fibre`, a new one if it has lost its own."""
+    job = fibre.handle()
+    if job is None:
+        job = Job()
+        job._fibre = fibre
+        job._name = "lost"
+        if fibre.watch is not None:
+            job._full_name = fibre.watch.name
+        fibre.job = job
+    return job
+
+
+def unwind_a_step(job: Job[Any]) -> bool:
+    """Cancel a lost job, or go on with its cleanup, but never wait; tell whether that was all."""
+    fibre = job._fibre
+    if fibre is None:
+        return True
+    try:
+        return job.resume() if fibre.cancel is not None else job.cancel()
+    except BaseException as exc:
+        _give_up(job, exc)
+        return True
+
+
+def unwind(job: Job[Any]) -> None:
+    """Close a job that nobody asks for."""
+    try:
+        job.close()
+    except BaseException as exc:
+        _give_up(job, exc)
+
+
+def _give_up(job: Job[Any], exc: BaseException) -> None:
+    """Say what went wrong with a job that is unwound for nobody; the others have to go on.
+
+    What a job raises that nobody asks for (sys.exit() in its cleanup, say) ends that job alone.
+    """
+    if not job.done():
+        _report.not_unwound(repr(job), exc, job._stack_text())
+    elif isinstance(exc, KeyboardInterrupt):
+        raise exc
