@@ -1,6 +1,7 @@
 """Type-checked, not run: what mypy has to infer for users."""
 
 from concurrent.futures import Future
+from typing import Any
 
 from typing_extensions import assert_type
 
@@ -22,6 +23,22 @@ def handled() -> None:
     assert_type(pausable.pause(), bool)
     with pausable.JobPool(4) as pool, pool.start(sign, "key", b"") as other:
         assert_type(other.done(), bool)
+
+
+class Hooks:
+    """Any of the four methods will do."""
+
+    def on_pause(self, job: pausable.Job[Any]) -> None:
+        """Be called."""
+
+
+def diagnosed() -> None:
+    """What is under way, and what watches it."""
+    assert_type(pausable.jobs(), list[pausable.Job[Any]])
+    assert_type(pausable.dump(format="json"), str)
+    pausable.add_hooks(Hooks())
+    pausable.set_debug(True, slow_segment_s=0.5)
+    assert_type(pausable.get_debug(), bool)
 
 
 def refused() -> None:

@@ -324,7 +324,8 @@ class JobPool:
 
     def _park_if_lost(self) -> None:
         """Have the next start come by `grow`, if there are lost jobs."""
-        if self._lost:
+        missed = wanted.on and type(self.idle) not in {_Watched, _Parked}  # while idle was replaced
+        if self._lost or missed:
             self.park()
 
     def park(self) -> None:

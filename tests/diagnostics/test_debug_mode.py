@@ -57,6 +57,15 @@ def test_where_a_job_was_started_is_in_the_dump(debug):
     assert "job = pausable.JobPool().start(pauses, 1)" in text
 
 
+def test_jobs_that_were_started_at_the_same_place_say_so_once(debug):
+    jobs = [pausable.start(pauses, 1) for _ in range(3)]
+    text = pausable.dump()
+    assert text.count("  was started at\n") == 1
+    assert text.count(f"  was started where {jobs[0].name} was\n") == 2
+    for job in jobs:
+        finish(job)
+
+
 def test_where_a_lost_job_was_started_is_in_the_warning(debug):
     def starter():
         pausable.start(pauses, 1)
