@@ -223,7 +223,7 @@ def test_plain_locks_are_made_again_afterwards_and_watched_ones_go_on_working():
 def test_locks_made_before_are_not_seen():
     pausable.set_debug(False)
     lock = threading.Lock()
-    pausable.set_debug(True)
+    pausable.set_debug(True, slow_segment_s=3600)
 
     def body():
         with lock:

@@ -136,7 +136,7 @@ def test_a_pause_outside_of_jobs_is_warned_of_once_for_each_place(debug):
     with pytest.warns(pausable.PauseOutsideJobWarning, match="where it does nothing; start") as got:
         assert [place(), place(), pausable.pause()] == [False] * 3
     assert [warning.filename for warning in got] == [__file__, __file__]
-    pausable.set_debug(True)  # forgets what it has reported
+    pausable.set_debug(True, slow_segment_s=3600)  # forgets what it has reported
     with pytest.warns(pausable.PauseOutsideJobWarning):
         place()
 

@@ -66,6 +66,7 @@ def test_a_resumed_job_is_watched_too_and_a_paused_one_is_not(caught):
         busy_until(lambda: caught)
 
     job = pausable.start(body)
+    caught.clear()  # whatever a slow machine made of the start
     busy_for(0.03)
     assert caught == []
     job.resume()
@@ -91,11 +92,11 @@ def test_what_nobody_could_see_is_reported_at_the_next_pause_or_end(caught):
 
 @pytest.mark.usefixtures("alone")
 def test_who_drives_a_slow_job_is_not_slow(caught):
-    pausable.set_debug(True, slow_segment_s=0.3)
+    pausable.set_debug(True, slow_segment_s=0.5)
 
     def inner():
-        busy_for(0.2)
-        pausable.start(busy_for, 0.31)
+        busy_for(0.3)
+        pausable.start(busy_for, 0.51)
         pausable.pause()
 
     job = pausable.start(lambda: finish(pausable.start(inner)))
