@@ -26,6 +26,22 @@ def handled() -> None:
         assert_type(other.done(), bool)
 
 
+class Hooks:
+    """Any of the four methods will do."""
+
+    def on_pause(self, job: pausable.Job[Any]) -> None:
+        """Be called."""
+
+
+def diagnosed() -> None:
+    """What is under way, and what watches it."""
+    assert_type(pausable.jobs(), list[pausable.Job[Any]])
+    assert_type(pausable.dump(format="json"), str)
+    pausable.add_hooks(Hooks())
+    pausable.set_debug(True, slow_segment_s=0.5)
+    assert_type(pausable.get_debug(), bool)
+
+
 def refused() -> None:
     """A wrong argument is an error where it is written."""
     pausable.start(sign, "key")  # type: ignore[call-arg]

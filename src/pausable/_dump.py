@@ -226,7 +226,7 @@ def _frame_list(stack: traceback.StackSummary) -> list[dict[str, Any]]:
 def _as_text(rows: list[dict[str, Any]], here: _Moment) -> str:
     paused = sum(row["state"] == State.PAUSED.value for row in rows)
     parts = [f"pausable: {len(rows)} jobs under way in process {os.getpid()}, {paused} paused\n"]
-    seen: dict[int, str] = {}  # stack -> the job that it was shown for
+    seen: dict[tuple[object, ...], str] = {}  # what, where -> the job that it was shown for
     for row in rows:
         name = row["name"] or "(dropped, name unknown)"
         parts.append(f"\n{name}: {_headline(row, here)}\n")
@@ -234,14 +234,16 @@ def _as_text(rows: list[dict[str, Any]], here: _Moment) -> str:
             parts.append(f"  waits for: {_waits_text(row['waits_for'])}\n")
         if row["native_frames"]:
             parts.append("  native frames are under its pause\n")
-        if row["created"] is not None:
-            parts.append("  was started at\n" + _indented(row["created"].format()))
         verb = "is paused" if row["state"] == State.PAUSED.value else "is"
-        before = seen.setdefault(id(row["stack"]), name)
-        if before != name:
-            parts.append(f"  {verb} where {before} is\n")
-        else:
-            parts.append(f"  {verb} at\n" + _indented(row["stack"].format()))
+        for what, stack in (("was started", row["created"]), (verb, row["stack"])):
+            if stack is not None:
+                place = (what, *((frame.filename, frame.lineno, frame.name) for frame in stack))
+                before = seen.setdefault(place, name)
+                parts.append(
+                    f"  {what} where {before} {what.split()[0]}\n"
+                    if before != name
+                    else f"  {what} at\n{_indented(stack.format())}"
+                )
     return "".join(parts)
 
 

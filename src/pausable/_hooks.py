@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 from pausable._pool import watch_all_pools
 from pausable._watch import Calls, wanted
 
 __all__ = ["add_hooks", "remove_hooks"]
 
 _hooks: list[object] = []
+_changing = threading.Lock()
 
 
 def add_hooks(hooks: object) -> None:
@@ -43,10 +46,11 @@ def add_hooks(hooks: object) -> None:
     for name in methods:
         if not callable(getattr(hooks, name)):
             raise TypeError(f"{name} of {hooks!r} has to be a method, not {getattr(hooks, name)!r}")
-    if any(known is hooks for known in _hooks):
-        raise ValueError(f"{hooks!r} was added before; remove_hooks() takes it away")
-    _hooks.append(hooks)
-    _apply()
+    with _changing:
+        if any(known is hooks for known in _hooks):
+            raise ValueError(f"{hooks!r} was added before; remove_hooks() takes it away")
+        _hooks.append(hooks)
+        _apply()
 
 
 def remove_hooks(hooks: object) -> None:
@@ -59,20 +63,17 @@ def remove_hooks(hooks: object) -> None:
     Raises:
         ValueError: `hooks` was not added.
     """
-    for i, known in enumerate(_hooks):
-        if known is hooks:
-            del _hooks[i]
-            break
-    else:
-        raise ValueError(f"{hooks!r} was not added; pass the object that add_hooks() got")
-    _apply()
+    with _changing:
+        if not any(known is hooks for known in _hooks):
+            raise ValueError(f"{hooks!r} was not added; pass the object that add_hooks() got")
+        _hooks[:] = [known for known in _hooks if known is not hooks]
+        _apply()
 
 
 def _apply() -> None:
-    hooks = list(_hooks)
     wanted.calls = Calls(
         *(
-            tuple(getattr(each, name) for each in hooks if hasattr(each, name))
+            tuple(getattr(each, name) for each in _hooks if hasattr(each, name))
             for name in Calls._fields
         )
     )

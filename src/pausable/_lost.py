@@ -7,19 +7,17 @@ from typing import Any
 from pausable import _report
 from pausable._job import Job, JobFibre
 
-__all__ = ["handle_for", "unwind", "unwind_a_step"]
+__all__ = ["new_handle", "unwind", "unwind_a_step"]
 
 
-def handle_for(fibre: JobFibre) -> Job[Any]:
-    """Return the handle of the job that is paused on `fibre`, a new one if it has lost its own."""
-    job = fibre.handle()
-    if job is None:
-        job = Job()
-        job._fibre = fibre
-        job._name = "lost"
-        if fibre.watch is not None:
-            job._full_name = fibre.watch.name
-        fibre.job = job
+def new_handle(fibre: JobFibre) -> Job[Any]:
+    """Return a handle for the paused job on `fibre`, which has lost its own."""
+    job: Job[Any] = Job()
+    job._fibre = fibre
+    job._name = "lost"
+    if fibre.watch is not None:
+        job._full_name = fibre.watch.name
+    fibre.job = job
     return job
 
 

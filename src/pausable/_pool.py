@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
 from pausable import _report, _running_loop
 from pausable._fibre import enclosing
 from pausable._job import Job, JobFibre, launch
-from pausable._lost import handle_for, unwind, unwind_a_step
+from pausable._lost import new_handle, unwind, unwind_a_step
 from pausable._state import State
 from pausable._thread_local import get_ident, when_thread_ends
 from pausable._wait_context import WaitContext
@@ -122,7 +122,8 @@ class JobPool:
         self.idle: list[JobFibre] = []
         self._fibres: list[JobFibre] = []
         self._set_aside: list[list[JobFibre]] = []
-        self._lost: list[Job[Any]] = []
+        #: With their handles, if they have one still.
+        self._lost: list[tuple[JobFibre, Job[Any] | None]] = []
         self._waiting: list[tuple[int, Callable[[], object]]] = []  # by turn
         self._turns = itertools.count()
         self._closed = False
@@ -316,7 +317,7 @@ class JobPool:
         if fibre.state is not State.PAUSED:
             return
         fibre.driver = None
-        self._lost.append(handle_for(fibre))
+        self._lost.append((fibre, fibre.handle()))
         self._park_if_lost()
         if self._waiting:
             self._waiting.pop(0)[1]()
@@ -324,7 +325,8 @@ class JobPool:
 
     def _park_if_lost(self) -> None:
         """Have the next start come by `grow`, if there are lost jobs."""
-        if self._lost:
+        missed = wanted.on and type(self.idle) not in {_Watched, _Parked}  # while idle was replaced
+        if self._lost or missed:
             self.park()
 
     def park(self) -> None:
@@ -341,9 +343,11 @@ class JobPool:
             self._set_aside.clear()
             self.idle = self._as_needed(idle)
         for _ in range(len(self._lost)):
-            job = self._lost.pop(0)
-            if job.paused and not unwind_a_step(job):
-                self._lost.append(job)  # it is cleaning up: go on at the next start
+            fibre, job = self._lost.pop(0)
+            if job is None and fibre.state is State.PAUSED:
+                job = new_handle(fibre)
+            if job is not None and job.paused and not unwind_a_step(job):
+                self._lost.append((fibre, job))  # it is cleaning up: go on at the next start
 
     def _as_needed(self, idle: list[JobFibre]) -> list[JobFibre]:
         if wanted.on:

@@ -204,8 +204,8 @@ def run(
     """Be the outermost frame of a watched job."""
     watch = fibre.watch
     assert watch is not None
-    watch.start(fibre)
     try:
+        watch.start(fibre)
         return fn(*args, **kwargs) if kwargs else fn(*args)
     finally:
         watch.leave(fibre)

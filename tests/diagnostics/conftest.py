@@ -33,3 +33,11 @@ def hooked():
     yield add
     for hooks in added:
         pausable.remove_hooks(hooks)
+
+
+@pytest.fixture
+def debug():
+    """Be in debug mode for the time of the test; no segment is slow, however slow the machine."""
+    pausable.set_debug(True, slow_segment_s=3600)
+    yield
+    pausable.set_debug(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Final
 
 from pausable import _watch
@@ -14,6 +15,8 @@ __all__ = ["SLOW_SEGMENT_S", "get_debug", "set_debug"]
 
 #: A thread that serves others should come back to its loop in less.
 SLOW_SEGMENT_S: Final = 0.1
+
+_changing = threading.Lock()
 
 
 def set_debug(enable: bool, *, slow_segment_s: float = SLOW_SEGMENT_S) -> None:
@@ -51,6 +54,11 @@ def set_debug(enable: bool, *, slow_segment_s: float = SLOW_SEGMENT_S) -> None:
         raise ValueError(
             f"slow_segment_s has to be a number of seconds above 0, not {slow_segment_s!r}"
         )
+    with _changing:
+        _set(enable, slow_segment_s)
+
+
+def _set(enable: bool, slow_segment_s: float) -> None:
     _places.forget()
     if enable:
         _segments.watch(slow_segment_s)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pausable._debug._places import Place, warn
 from pausable._fibre import Fibre, Relay, current
 from pausable._job import JobFibre
+from pausable._state import State
 from pausable.errors import NativeFrameWarning
 
 __all__ = ["can_tell", "native_frames", "warn_of_native_frames"]
@@ -29,7 +30,7 @@ can_tell: Final = sys.version_info >= (3, 11)
 def native_frames(fibre: JobFibre) -> bool | None:
     """Tell whether a watched job that is paused has C frames on its stack; None: unknown."""
     saved = fibre.saved_bytes()
-    if not can_tell or saved is None:
+    if not can_tell or saved is None or fibre.state is not State.PAUSED:
         return None
     return saved > plain_bytes() + SLACK_BYTES
 

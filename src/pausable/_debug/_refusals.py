@@ -6,6 +6,7 @@ interrupted. It is found in the frames from the pause down to the job's root.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import signal
 import sys
@@ -118,3 +119,6 @@ def forget_collections() -> None:
     """Leave garbage collections alone."""
     gc.callbacks[:] = [each for each in gc.callbacks if each not in (_begins, _ends)]
     _collections.clear()
+
+
+atexit.register(forget_collections)  # later there are collections, but no stacks to ask for
