@@ -932,6 +932,8 @@ def on_warning(message: Warning | str, category: type[Warning], *_rest: object) 
     text = str(message)
     if category is ResourceWarning and text.startswith("a paused job was dropped"):
         provoked["warned of a dropped job"] += 1
+    elif category is ResourceWarning and text.startswith("the event loop of a paused job"):
+        provoked["warned of a loop closed under a job"] += 1
     elif text.startswith("coroutine") and text.endswith("was never awaited"):
         provoked["warned of a coroutine never awaited"] += 1
     else:

@@ -79,8 +79,17 @@ class CancelRequest:
         finally:
             del exc, job  # no cycle through this frame
 
+    def explain(self, outcome: BaseException) -> None:
+        """Make the cancellation the context of what C code made of it (sqlite3, ssl)."""
+        if self.deliveries and not self._is_behind(outcome):
+            while outcome.__context__ is not None:
+                outcome = outcome.__context__
+            outcome.__context__ = self.exception()
+
     def _is_being_handled(self) -> bool:
-        exc = sys.exc_info()[1]
+        return self._is_behind(sys.exc_info()[1])
+
+    def _is_behind(self, exc: BaseException | None) -> bool:
         while exc is not None:
             if getattr(exc, "__pausable_request__", None) is self:
                 return True

@@ -352,6 +352,8 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
     callbacks, transient, watch = fibre.callbacks, fibre.transient, fibre.watch
     if fibre.own_loop is not None:
         fibre.own_loop.leave()
+    if fibre.cancel is not None and job._exc is not None:
+        fibre.cancel.explain(job._exc)
     if fibre.wait_ctx is not None:
         job._wait_ctx, fibre.wait_ctx = fibre.wait_ctx, None
         job._wait_ctx._job_ended()

@@ -127,6 +127,8 @@ class JobPool:
         self._waiting: list[tuple[int, Callable[[], object]]] = []  # by turn
         self._turns = itertools.count()
         self._closed = False
+        #: Whether its thread has ended.
+        self.abandoned = False
         _pools[weakref.ref(self, _forget)] = None
         when_thread_ends(unwind_thread)
         if wanted.on:  # asked after the pool can be found by others: see watch_all_pools
@@ -369,16 +371,25 @@ class JobPool:
         """
         self._check_thread()
         self._reap()
-        self._lost.clear()  # its jobs have handles now
         if cancel:
-            for job in self.jobs():
-                if job.paused:
+            tried: set[Job[Any]] = set()
+            # Again and again: the cleanup code of one job may pause or drop another.
+            while jobs := [job for job in self._paused() if job not in tried]:
+                tried.update(jobs)
+                for job in jobs:
                     unwind(job)
+        self._lost.clear()
         self._refuse_outstanding()
         self._closed = True
         self.shrink()
 
+    def _paused(self) -> list[Job[Any]]:
+        """Return handles of all jobs that are paused, also of those that have lost theirs."""
+        paused = [fibre for fibre in self._fibres if fibre.state is State.PAUSED]
+        return [fibre.handle() or new_handle(fibre) for fibre in paused]
+
     def _refuse_outstanding(self) -> None:
+        self._paused()
         jobs = self.jobs()
         if jobs:
             names = ", ".join(repr(job) for job in jobs[:10])
@@ -455,7 +466,8 @@ class _Parked(list[JobFibre]):
 def unwind_thread(thread: int) -> None:
     """Unwind every paused job of the calling thread, of all its pools; the thread is ending."""
     for pool in all_pools():
-        if pool.thread == thread:
+        if pool.thread == thread and not pool.abandoned:
+            pool.abandoned = True  # a later thread may have the same number
             try:
                 pool.close(cancel=True)
             except JobsOutstanding:

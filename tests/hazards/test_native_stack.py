@@ -267,7 +267,6 @@ def test_cancel_crosses_a_c_frame_or_is_raised_again_at_the_next_pause(name, mon
 
 
 @pytest.mark.hazard("H19")
-@pytest.mark.xfail(strict=True, reason="nothing ties what C made of a cancellation to that")
 def test_an_exception_that_c_made_of_a_cancellation_has_that_as_its_context():
     job = pausable.start(sqlite_function, pausable.pause)
     job.cancel("why")

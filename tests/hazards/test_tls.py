@@ -216,7 +216,6 @@ def test_a_cancelled_handshake_ends_although_libssl_makes_another_error_of_it(pe
 
 
 @pytest.mark.hazard("C3")
-@pytest.mark.xfail(strict=True, reason="nothing ties what C made of a cancellation to that")
 def test_a_cancelled_handshakes_error_has_the_cancellation_as_its_context(pem, unraisable):
     job = Ends(pem, pausing).paused_in_server()
     job.cancel()
