@@ -481,7 +481,7 @@ class Job(Handle[T]):
             fibre.request_cancel(CancelRequest(message, self), self)
             if fibre.state is PAUSED:
                 if (driver := fibre.driver) is not None:
-                    driver.interrupt()
+                    driver.interrupt(self)
                 elif get_ident() == fibre.pool.thread:
                     self.resume()
                 elif (ctx := fibre.wait_ctx) is not None:
@@ -518,6 +518,7 @@ class Job(Handle[T]):
         done = self.cancel()
         while not done:
             if not wait_until_awake(self._fibre.wait_ctx, deadline):
+                self._fibre.driver = driver
                 raise TimeoutError(
                     f"{self!r} was cancelled and is still cleaning up; it is paused at\n"
                     f"{self._stack_text()}"
@@ -525,7 +526,7 @@ class Job(Handle[T]):
             done = self.resume()
             self._check_swallowed()
         if driver is not None:
-            driver.interrupt()
+            driver.interrupt(self)
 
     def __enter__(self) -> Job[T]:
         return self
