@@ -1,4 +1,4 @@
-"""Jobs in asyncio tasks."""
+"""Jobs in tasks of an event loop."""
 
 from __future__ import annotations
 
@@ -7,49 +7,22 @@ import concurrent.futures
 import gc
 import os
 import signal
-import sys
 import threading
 
 import pytest
 
 import pausable
 from core._support import in_thread, one_pipe_after_another, pauses
+from loops._kinds import gather, needs_3_11, tick
 
-needs_timeout = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is of 3.11")
-
-
-def loops():
-    yield pytest.param(asyncio.new_event_loop, id="asyncio")
-    try:
-        import uvloop
-    except ImportError:
-        return
-    yield pytest.param(uvloop.new_event_loop, id="uvloop")
-
-
-@pytest.fixture(params=loops())
-def run_loop(request):
-    """Run a coroutine in a new loop of each kind there is."""
-
-    def run(coroutine):
-        loop = request.param()
-        try:
-            return loop.run_until_complete(asyncio.wait_for(coroutine, 30))
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-    return run
-
-
-def test_run_returns_what_the_call_returns(run_loop):
+def test_run_returns_what_the_call_returns(run_anywhere):
     async def main():
         return await pausable.run(lambda a, b: (a, b), 1, b=2)
 
-    assert run_loop(main()) == (1, 2)
+    assert run_anywhere(main()) == (1, 2)
 
 
-def test_run_raises_what_the_call_raises(run_loop):
+def test_run_raises_what_the_call_raises(run_anywhere):
     def body():
         pausable.pause()
         raise OSError("x")
@@ -58,7 +31,7 @@ def test_run_raises_what_the_call_raises(run_loop):
         await pausable.run(body)
 
     with pytest.raises(OSError, match="x"):
-        run_loop(main())
+        run_anywhere(main())
 
 
 def test_run_refuses_at_the_call_what_cannot_be_called():
@@ -72,7 +45,7 @@ def test_run_outside_a_loop_says_so_when_it_is_driven():
         coroutine.send(None)
 
 
-def test_five_hundred_jobs_pause_at_once_in_one_thread(run_loop):
+def test_five_hundred_jobs_pause_at_once_in_one_thread(run_anywhere):
     together = []
 
     def body(n):
@@ -82,13 +55,13 @@ def test_five_hundred_jobs_pause_at_once_in_one_thread(run_loop):
         return n
 
     async def main():
-        return await asyncio.gather(*[pausable.run(body, n) for n in range(500)])
+        return await gather(*[pausable.run(body, n) for n in range(500)])
 
-    assert run_loop(main()) == list(range(500))
+    assert run_anywhere(main()) == list(range(500))
     assert max(together) >= 498
 
 
-def test_other_tasks_go_on_while_a_job_is_paused(run_loop):
+def test_other_tasks_go_on_while_a_job_is_paused(run_anywhere):
     log = []
 
     def body():
@@ -99,12 +72,12 @@ def test_other_tasks_go_on_while_a_job_is_paused(run_loop):
     async def other():
         for n in range(3):
             log.append(n)
-            await asyncio.sleep(0)
+            await tick()
 
     async def main():
-        return (await asyncio.gather(pausable.run(body), other()))[0]
+        return (await gather(pausable.run(body), other()))[0]
 
-    assert run_loop(main()) == [0, 1, 2]
+    assert run_anywhere(main()) == [0, 1, 2]
 
 
 def test_the_job_is_in_the_task_that_awaits_it(run_loop):
@@ -120,16 +93,16 @@ def test_the_job_is_in_the_task_that_awaits_it(run_loop):
     run_loop(main())
 
 
-def test_executor_futures_are_waited_for_without_blocking_the_loop(run_loop):
+def test_executor_futures_are_waited_for_without_blocking_the_loop(run_anywhere):
     with concurrent.futures.ThreadPoolExecutor(4) as executor:
 
         def body(n):
             return pausable.wait_for(executor.submit(pow, n, 2))
 
         async def main():
-            return await asyncio.gather(*[pausable.run(body, n) for n in range(100)])
+            return await gather(*[pausable.run(body, n) for n in range(100)])
 
-        assert run_loop(main()) == [n * n for n in range(100)]
+        assert run_anywhere(main()) == [n * n for n in range(100)]
 
 
 def test_asyncio_futures_and_tasks_are_waited_for(run_loop):
@@ -146,7 +119,7 @@ def test_asyncio_futures_and_tasks_are_waited_for(run_loop):
     assert run_loop(main()) == 5
 
 
-def test_a_wake_before_the_pause_is_not_lost(run_loop):
+def test_a_wake_before_the_pause_is_not_lost(run_anywhere):
     def body():
         with pausable.current_job().wait_ctx.waker() as waker:
             in_thread(waker.wake)
@@ -156,10 +129,10 @@ def test_a_wake_before_the_pause_is_not_lost(run_loop):
     async def main():
         return await pausable.run(body)
 
-    assert run_loop(main()) is True
+    assert run_anywhere(main()) is True
 
 
-def test_an_engine_that_sets_a_descriptor_is_served(run_loop):
+def test_an_engine_that_sets_a_descriptor_is_served(run_anywhere):
     def body(n):
         reader, writer = os.pipe()
         ctx = pausable.current_job().wait_ctx
@@ -180,19 +153,19 @@ def test_an_engine_that_sets_a_descriptor_is_served(run_loop):
         return int(data)
 
     async def main():
-        return await asyncio.gather(*[pausable.run(body, n) for n in range(30)])
+        return await gather(*[pausable.run(body, n) for n in range(30)])
 
-    assert run_loop(main()) == list(range(30))
+    assert run_anywhere(main()) == list(range(30))
 
 
-def test_a_descriptor_that_was_closed_and_made_again_is_watched_again(run_loop):
+def test_a_descriptor_that_was_closed_and_made_again_is_watched_again(run_anywhere):
     async def main():
-        return await asyncio.wait_for(pausable.run(one_pipe_after_another, 5), 10)
+        return await pausable.run(one_pipe_after_another, 5)
 
-    assert len(run_loop(main())) == 1
+    assert len(run_anywhere(main())) == 1
 
 
-def test_an_engine_that_calls_back_is_served(run_loop):
+def test_an_engine_that_calls_back_is_served(run_anywhere):
     def body():
         ctx = pausable.current_job().wait_ctx
         ctx.status = pausable.Status.OK
@@ -205,11 +178,11 @@ def test_an_engine_that_calls_back_is_served(run_loop):
     async def main():
         return await pausable.run(body)
 
-    assert run_loop(main()) == []
+    assert run_anywhere(main()) == []
 
 
 @pytest.mark.parametrize("status", [pausable.Status.EAGAIN, pausable.Status.ERR])
-def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_loop, status):
+def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_anywhere, status):
     def body():
         reader, writer = os.pipe()
         ctx = pausable.current_job().wait_ctx
@@ -223,7 +196,7 @@ def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_loop, sta
     async def main():
         return await pausable.run(body)
 
-    assert run_loop(main()) == "asked"
+    assert run_anywhere(main()) == "asked"
 
 
 def test_cancelling_the_task_unwinds_the_job_and_the_cancellation_goes_on(run_loop):
@@ -350,7 +323,7 @@ def test_a_cancelled_asyncio_future_cancels_nobody_else(run_loop):
     assert run_loop(main()) == "went on"
 
 
-@needs_timeout
+@needs_3_11
 def test_a_timeout_around_run_unwinds_the_job():
     log = []
 
@@ -372,7 +345,7 @@ def test_a_timeout_around_run_unwinds_the_job():
     assert log == ["unwound"]
 
 
-@needs_timeout
+@needs_3_11
 def test_a_timeout_entered_inside_a_job_cancels_that_job_only():
     async def entered():
         return await asyncio.timeout(0.01).__aenter__()
@@ -517,7 +490,7 @@ def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
     assert log == ["unwound"]
 
 
-def test_keyboard_interrupt_in_a_job_goes_through_run():
+def test_keyboard_interrupt_in_a_job_goes_through_run(run_anywhere):
     def body():
         pausable.pause()
         raise KeyboardInterrupt
@@ -526,10 +499,10 @@ def test_keyboard_interrupt_in_a_job_goes_through_run():
         await pausable.run(body)
 
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(main())
+        run_anywhere(main())
 
 
-def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence():
+def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence(run_anywhere):
     def body():
         raise StopIteration(3)
 
@@ -537,10 +510,10 @@ def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence():
         return await pausable.run(body)
 
     with pytest.raises(RuntimeError, match="StopIteration"):
-        asyncio.run(main())
+        run_anywhere(main())
 
 
-def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_loop):
+def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_anywhere):
     def body():
         pausable.current_job().cancel("by itself")
         pausable.pause()
@@ -548,9 +521,9 @@ def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_loop
     async def main():
         with pytest.raises(pausable.JobCancelled, match="by itself"):
             await pausable.run(body)
-        await asyncio.sleep(0)
+        await tick()
 
-    run_loop(main())
+    run_anywhere(main())
 
 
 def test_nothing_of_the_loop_is_watched_afterwards():
@@ -571,7 +544,7 @@ def test_nothing_of_the_loop_is_watched_afterwards():
     os.close(writer)
 
 
-def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
+def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_anywhere):
     def outer():
         inner = pausable.start(pauses, 3, "inner")
         while not inner.resume():
@@ -579,12 +552,12 @@ def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
         return inner.result()
 
     async def main():
-        return await asyncio.gather(*[pausable.run(outer) for _ in range(5)])
+        return await gather(*[pausable.run(outer) for _ in range(5)])
 
-    assert run_loop(main()) == ["inner"] * 5
+    assert run_anywhere(main()) == ["inner"] * 5
 
 
-def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
+def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop(run_anywhere):
     woken = []
 
     def body():
@@ -599,7 +572,7 @@ def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
 
     before = signal.getsignal(signal.SIGUSR1)
     try:
-        assert asyncio.run(pausable.run(body)) == "woken"
+        assert run_anywhere(pausable.run(body)) == "woken"
     finally:
         signal.signal(signal.SIGUSR1, before)
 
