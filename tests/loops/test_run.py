@@ -13,7 +13,7 @@ import pytest
 
 import pausable
 from core._support import in_thread, one_pipe_after_another, pauses
-from loops._kinds import gather, needs_3_11, tick
+from loops._kinds import gather, needs_3_11, run_in_trio, tick
 
 def test_run_returns_what_the_call_returns(run_anywhere):
     async def main():
@@ -490,7 +490,8 @@ def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
     assert log == ["unwound"]
 
 
-def test_keyboard_interrupt_in_a_job_goes_through_run(run_anywhere):
+@pytest.mark.parametrize("run", [asyncio.run, run_in_trio])
+def test_keyboard_interrupt_in_a_job_goes_through_run(run):
     def body():
         pausable.pause()
         raise KeyboardInterrupt
@@ -499,7 +500,7 @@ def test_keyboard_interrupt_in_a_job_goes_through_run(run_anywhere):
         await pausable.run(body)
 
     with pytest.raises(KeyboardInterrupt):
-        run_anywhere(main())
+        run(main())
 
 
 def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence(run_anywhere):
