@@ -35,12 +35,13 @@ class _Request(CancelRequest):
         super().__init__("", job)
         self._drive = drive
         self._exc = exc
+        self._origin = _origin_of_cancellation()
 
     def exception(self) -> BaseException:
         return self._exc
 
     def due(self) -> bool:
-        if _is_cancelled():
+        if _is_cancelled() and _origin_of_cancellation() is self._origin:
             return True
         self._drive.expires = math.inf  # the next one has its own time
         return False
@@ -49,6 +50,20 @@ class _Request(CancelRequest):
 def _is_cancelled() -> bool:
     """Tell whether the running task is in a scope that was cancelled."""
     return trio.current_effective_deadline() == -math.inf
+
+
+def _origin_of_cancellation() -> object:
+    """Return what stands for the outermost scope around the running task that was cancelled.
+
+    Nothing public tells a cancellation that was swallowed from that of the next scope. Where trio
+    does not have this either, they count as one.
+    """
+    status = getattr(trio.lowlevel.current_task(), "_cancel_status", None)
+    origin = None
+    while getattr(status, "effectively_cancelled", False):
+        origin = status
+        status = getattr(status, "_parent", None)
+    return origin
 
 
 class TrioHub(Hub):
