@@ -38,6 +38,8 @@ class CancelRequest:
         #: Set when cleanup code has had its time: it gets the exception too, at each pause.
         self.expired = False
         self.deliveries = 0
+        #: Raised once instead, in code that cleans up: a scope was left that it entered itself.
+        self.nested: BaseException | None = None
         self._message = message
         self._stack: traceback.StackSummary | None = None  # where it was delivered first
 
@@ -63,6 +65,12 @@ class CancelRequest:
         Returns: False if it is not wanted any more.
         """
         self.unwinding = self._is_being_handled()
+        nested, self.nested = self.nested, None
+        if nested is not None and self.unwinding:
+            try:
+                raise nested
+            finally:
+                del nested, job  # no cycle through this frame
         if self.given_up or (self.unwinding and not self.expired):
             return True
         if not self.unwinding and not self.due():

@@ -7,12 +7,14 @@ loop can do: to await something (`wait_for`), and to be woken (`equip`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from pausable._job import pause
 
 if TYPE_CHECKING:
+    from pausable._job import Job
     from pausable._wait_context import WaitContext
 
 __all__ = ["Driver"]
@@ -39,8 +41,11 @@ class Driver(ABC):
         """Prepare the wait context that the job has just made."""
 
     @abstractmethod
-    def interrupt(self) -> None:
-        """Have the job resumed, whatever it waits for: it was cancelled. Any thread."""
+    def interrupt(self, job: Job[Any]) -> None:
+        """Have the job resumed, whatever it waits for: it was cancelled. Any thread.
+
+        When its turn comes, the job may know that already, and wait in its cleanup code.
+        """
 
     @abstractmethod
     def can_await(self, awaitable: Any) -> bool:
@@ -50,20 +55,21 @@ class Driver(ABC):
     def bounded(self, awaitable: Any, timeout_s: float) -> Any:
         """Return an awaitable that raises TimeoutError if `awaitable` takes longer."""
 
-    def wait_for(self, awaitable: Any) -> Any:
+    def wait_for(self, awaitable: Any, timeout_s: float | None = None) -> Any:
         """Have the driver await `awaitable` in its task. Called in the job.
 
         Pauses: until that has ended.
         """
-        self.awaited = awaitable
+        self.awaited = awaitable if timeout_s is None else self.bounded(awaitable, timeout_s)
         self.answered = False
         try:
             while not self.answered:
                 pause()
         except BaseException:
             if self.awaited is not None:  # the driver has not begun with it
-                self.awaited = None
+                discard(self.awaited)
                 discard(awaitable)
+                self.awaited = None
             self.exc = None
             raise
         if self.exc is not None:
@@ -78,6 +84,5 @@ class Driver(ABC):
 
 def discard(awaitable: Any) -> None:
     """Close a coroutine that nobody will await."""
-    close = getattr(awaitable, "close", None)
-    if close is not None:
-        close()
+    if isinstance(awaitable, Coroutine):  # other awaitables may have a close() that means more
+        awaitable.close()

@@ -504,12 +504,12 @@ class Job(Handle[T]):
             if get_ident() != fibre.pool.thread:
                 # Whatever its state seems to be: it may be about to pause.
                 if (driver := fibre.driver) is not None:
-                    driver.interrupt()
+                    driver.interrupt(self)
                 elif (ctx := fibre.wait_ctx) is not None:
                     ctx.nudge()
             elif fibre.state is PAUSED:
                 if (driver := fibre.driver) is not None:
-                    driver.interrupt()
+                    driver.interrupt(self)
                 else:
                     self.resume()
         self._check_swallowed()
@@ -544,6 +544,7 @@ class Job(Handle[T]):
         done = self.cancel()
         while not done:
             if not wait_until_awake(self._fibre.wait_ctx, deadline):
+                self._fibre.driver = driver
                 raise TimeoutError(
                     f"{self!r} was cancelled and is still cleaning up; it is paused at\n"
                     f"{self._stack_text()}"
@@ -551,7 +552,7 @@ class Job(Handle[T]):
             done = self.resume()
             self._check_swallowed()
         if driver is not None:
-            driver.interrupt()
+            driver.interrupt(self)
 
     def __enter__(self) -> Job[T]:
         return self

@@ -5,9 +5,10 @@ Rules:
 * asyncio keeps both per thread, not per stack. A job sees those of the task that drives it, but
   code in it that calls `asyncio.run()` must find none, and whoever goes on while the job is paused
   in there must not find the job's.
-* Only code that is about to run a loop asks `asyncio.events._get_running_loop`; everybody else asks
-  `get_running_loop`. So the former is where the loop around the job is hidden from it. This is the
-  only thing that pausable puts in another module's place, and it changes nothing outside jobs.
+* Code that is about to run a loop asks `asyncio.events._get_running_loop` first; hardly anybody
+  else does (asyncio's locks and queues). So there the loop around the job is hidden from it.
+  `uvloop.run` (before Python 3.12) asks `asyncio._get_running_loop` instead. These are the only
+  things that pausable puts in another module's place, and it changes nothing outside jobs.
 * From then on, until the job's own loop has ended, the two worlds are exchanged at each pause.
 
 A uvloop that a job runs without `asyncio.run` or a `Runner` does not ask, and is not noticed; and
@@ -90,6 +91,7 @@ def notice() -> None:
     # Before 3.12 a task is current for its loop only, so that two loops never meet.
     _swap_task = getattr(asyncio.tasks, "_swap_current_task", None)
     events._get_running_loop = _get_running_loop
+    asyncio._get_running_loop = _get_running_loop_of_package
     events._set_running_loop = _set_running_loop
     _asyncio = asyncio
 
@@ -98,7 +100,19 @@ def _get_running_loop() -> Any:
     """Stand in for asyncio's function of this name."""
     fibre = current_fibre()
     if fibre is not None and fibre.own_loop is None:
-        fibre.keep_loops_apart(OwnLoop())
+        asking = sys._getframe(1).f_globals.get("__name__")
+        if asking != "asyncio.mixins":  # its locks
+            fibre.keep_loops_apart(OwnLoop())
+    return _get()
+
+
+def _get_running_loop_of_package() -> Any:
+    """Stand in for the same function as the package `asyncio` has it."""
+    fibre = current_fibre()
+    if fibre is not None and fibre.own_loop is None:
+        asking = sys._getframe(1)
+        if asking.f_code.co_name == "run" and asking.f_globals.get("__name__") == "uvloop":
+            fibre.keep_loops_apart(OwnLoop())
     return _get()
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from pausable._clock import monotonic
 from pausable._driver import discard
-from pausable._job import can_pause, current_fibre, current_job, pause
+from pausable._job import JobFibre, can_pause, current_fibre, current_job, pause
 from pausable._patience import check_timeout
 from pausable._timer import call_later
 from pausable._waker import Waker
@@ -59,7 +59,9 @@ def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = N
         TypeError: `awaited` is neither a future nor an awaitable.
     """
     fibre = current_fibre()
-    driver = None if fibre is None or fibre.blocks else fibre.driver
+    driver = None
+    if fibre is not None and not (fibre.alert and _is_cut_off(fibre)):
+        driver = fibre.driver
     if driver is not None and timeout_s is None and driver.can_await(awaited):
         return driver.wait_for(awaited)  # type: ignore[no-any-return]
     check_timeout(timeout_s)
@@ -67,7 +69,17 @@ def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = N
         return _wait_for_future(awaited, timeout_s)  # type: ignore[arg-type]
     if driver is None or timeout_s is None or not driver.can_await(awaited):
         raise _refusal(awaited)
-    return driver.wait_for(driver.bounded(awaited, timeout_s))  # type: ignore[no-any-return]
+    return driver.wait_for(awaited, timeout_s)  # type: ignore[no-any-return]
+
+
+def _is_cut_off(fibre: JobFibre) -> bool:
+    """Tell whether the running code cannot have its driver await something."""
+    return fibre.blocks > 0 or _in_own_loop(fibre)
+
+
+def _in_own_loop(fibre: JobFibre) -> bool:
+    """Tell whether the running code is called by an event loop that the job itself runs."""
+    return fibre.own_loop is not None and sys.modules["asyncio"]._get_running_loop() is not None
 
 
 def _wait_for_future(awaited: Completable[T], timeout_s: float | None) -> T:
@@ -75,7 +87,10 @@ def _wait_for_future(awaited: Completable[T], timeout_s: float | None) -> T:
         timeout_s = min(timeout_s, threading.TIMEOUT_MAX)
     if not awaited.done():
         waker = _own_waker()
-        _refuse_stuck_loop(awaited, blocks=waker is None or waker.driver_blocks)
+        fibre = current_fibre()
+        in_own_loop = fibre is not None and _in_own_loop(fibre)
+        del fibre  # see _own_waker
+        _refuse_stuck_loop(awaited, blocks=waker is None or waker.driver_blocks or in_own_loop)
         if waker is not None:
             _pause_until_done(waker, awaited, timeout_s)
         else:

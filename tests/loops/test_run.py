@@ -1,4 +1,4 @@
-"""Jobs in asyncio tasks."""
+"""Jobs in tasks of an event loop."""
 
 from __future__ import annotations
 
@@ -7,49 +7,23 @@ import concurrent.futures
 import gc
 import os
 import signal
-import sys
 import threading
 
 import pytest
 
 import pausable
 from core._support import in_thread, one_pipe_after_another, pauses
-
-needs_timeout = pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is of 3.11")
-
-
-def loops():
-    yield pytest.param(asyncio.new_event_loop, id="asyncio")
-    try:
-        import uvloop
-    except ImportError:
-        return
-    yield pytest.param(uvloop.new_event_loop, id="uvloop")
+from loops._kinds import gather, needs_3_11, run_in_trio, tick
 
 
-@pytest.fixture(params=loops())
-def run_loop(request):
-    """Run a coroutine in a new loop of each kind there is."""
-
-    def run(coroutine):
-        loop = request.param()
-        try:
-            return loop.run_until_complete(asyncio.wait_for(coroutine, 30))
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-    return run
-
-
-def test_run_returns_what_the_call_returns(run_loop):
+def test_run_returns_what_the_call_returns(run_anywhere):
     async def main():
         return await pausable.run(lambda a, b: (a, b), 1, b=2)
 
-    assert run_loop(main()) == (1, 2)
+    assert run_anywhere(main()) == (1, 2)
 
 
-def test_run_raises_what_the_call_raises(run_loop):
+def test_run_raises_what_the_call_raises(run_anywhere):
     def body():
         pausable.pause()
         raise OSError("x")
@@ -58,7 +32,7 @@ def test_run_raises_what_the_call_raises(run_loop):
         await pausable.run(body)
 
     with pytest.raises(OSError, match="x"):
-        run_loop(main())
+        run_anywhere(main())
 
 
 def test_run_refuses_at_the_call_what_cannot_be_called():
@@ -72,7 +46,7 @@ def test_run_outside_a_loop_says_so_when_it_is_driven():
         coroutine.send(None)
 
 
-def test_five_hundred_jobs_pause_at_once_in_one_thread(run_loop):
+def test_five_hundred_jobs_pause_at_once_in_one_thread(run_anywhere):
     together = []
 
     def body(n):
@@ -82,13 +56,13 @@ def test_five_hundred_jobs_pause_at_once_in_one_thread(run_loop):
         return n
 
     async def main():
-        return await asyncio.gather(*[pausable.run(body, n) for n in range(500)])
+        return await gather(*[pausable.run(body, n) for n in range(500)])
 
-    assert run_loop(main()) == list(range(500))
+    assert run_anywhere(main()) == list(range(500))
     assert max(together) >= 498
 
 
-def test_other_tasks_go_on_while_a_job_is_paused(run_loop):
+def test_other_tasks_go_on_while_a_job_is_paused(run_anywhere):
     log = []
 
     def body():
@@ -99,12 +73,12 @@ def test_other_tasks_go_on_while_a_job_is_paused(run_loop):
     async def other():
         for n in range(3):
             log.append(n)
-            await asyncio.sleep(0)
+            await tick()
 
     async def main():
-        return (await asyncio.gather(pausable.run(body), other()))[0]
+        return (await gather(pausable.run(body), other()))[0]
 
-    assert run_loop(main()) == [0, 1, 2]
+    assert run_anywhere(main()) == [0, 1, 2]
 
 
 @pytest.mark.hazard("H10")
@@ -121,16 +95,16 @@ def test_the_job_is_in_the_task_that_awaits_it(run_loop):
     run_loop(main())
 
 
-def test_executor_futures_are_waited_for_without_blocking_the_loop(run_loop):
+def test_executor_futures_are_waited_for_without_blocking_the_loop(run_anywhere):
     with concurrent.futures.ThreadPoolExecutor(4) as executor:
 
         def body(n):
             return pausable.wait_for(executor.submit(pow, n, 2))
 
         async def main():
-            return await asyncio.gather(*[pausable.run(body, n) for n in range(100)])
+            return await gather(*[pausable.run(body, n) for n in range(100)])
 
-        assert run_loop(main()) == [n * n for n in range(100)]
+        assert run_anywhere(main()) == [n * n for n in range(100)]
 
 
 def test_asyncio_futures_and_tasks_are_waited_for(run_loop):
@@ -147,7 +121,7 @@ def test_asyncio_futures_and_tasks_are_waited_for(run_loop):
     assert run_loop(main()) == 5
 
 
-def test_a_wake_before_the_pause_is_not_lost(run_loop):
+def test_a_wake_before_the_pause_is_not_lost(run_anywhere):
     def body():
         with pausable.current_job().wait_ctx.waker() as waker:
             in_thread(waker.wake)
@@ -157,10 +131,10 @@ def test_a_wake_before_the_pause_is_not_lost(run_loop):
     async def main():
         return await pausable.run(body)
 
-    assert run_loop(main()) is True
+    assert run_anywhere(main()) is True
 
 
-def test_an_engine_that_sets_a_descriptor_is_served(run_loop):
+def test_an_engine_that_sets_a_descriptor_is_served(run_anywhere):
     def body(n):
         reader, writer = os.pipe()
         ctx = pausable.current_job().wait_ctx
@@ -181,19 +155,19 @@ def test_an_engine_that_sets_a_descriptor_is_served(run_loop):
         return int(data)
 
     async def main():
-        return await asyncio.gather(*[pausable.run(body, n) for n in range(30)])
+        return await gather(*[pausable.run(body, n) for n in range(30)])
 
-    assert run_loop(main()) == list(range(30))
+    assert run_anywhere(main()) == list(range(30))
 
 
-def test_a_descriptor_that_was_closed_and_made_again_is_watched_again(run_loop):
+def test_a_descriptor_that_was_closed_and_made_again_is_watched_again(run_anywhere):
     async def main():
-        return await asyncio.wait_for(pausable.run(one_pipe_after_another, 5), 10)
+        return await pausable.run(one_pipe_after_another, 5)
 
-    assert len(run_loop(main())) == 1
+    assert len(run_anywhere(main())) == 1
 
 
-def test_an_engine_that_calls_back_is_served(run_loop):
+def test_an_engine_that_calls_back_is_served(run_anywhere):
     def body():
         ctx = pausable.current_job().wait_ctx
         ctx.status = pausable.Status.OK
@@ -206,11 +180,11 @@ def test_an_engine_that_calls_back_is_served(run_loop):
     async def main():
         return await pausable.run(body)
 
-    assert run_loop(main()) == []
+    assert run_anywhere(main()) == []
 
 
 @pytest.mark.parametrize("status", [pausable.Status.EAGAIN, pausable.Status.ERR])
-def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_loop, status):
+def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_anywhere, status):
     def body():
         reader, writer = os.pipe()
         ctx = pausable.current_job().wait_ctx
@@ -224,7 +198,7 @@ def test_a_busy_engine_is_asked_again_although_a_descriptor_is_set(run_loop, sta
     async def main():
         return await pausable.run(body)
 
-    assert run_loop(main()) == "asked"
+    assert run_anywhere(main()) == "asked"
 
 
 def test_cancelling_the_task_unwinds_the_job_and_the_cancellation_goes_on(run_loop):
@@ -352,7 +326,7 @@ def test_a_cancelled_asyncio_future_cancels_nobody_else(run_loop):
 
 
 @pytest.mark.hazard("H10")
-@needs_timeout
+@needs_3_11
 def test_a_timeout_around_run_unwinds_the_job():
     log = []
 
@@ -375,7 +349,7 @@ def test_a_timeout_around_run_unwinds_the_job():
 
 
 @pytest.mark.hazard("H10")
-@needs_timeout
+@needs_3_11
 def test_a_timeout_entered_inside_a_job_cancels_that_job_only():
     async def entered():
         return await asyncio.timeout(0.01).__aenter__()
@@ -492,7 +466,7 @@ def test_a_worker_that_completes_after_the_loop_was_closed_disturbs_nobody(run_l
 
 
 @pytest.mark.hazard("C7")
-def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
+def test_jobs_of_a_loop_that_was_closed_are_unwound_at_the_next_start():
     loop = asyncio.new_event_loop()
     wakers, log = [], []
 
@@ -512,18 +486,19 @@ def test_a_wake_of_a_closed_loop_is_harmless_even_with_the_job_still_paused():
 
     task = loop.create_task(main())
     loop.run_forever()
-    loop.close()
+    with pytest.warns(ResourceWarning, match="the event loop of a paused job was closed"):
+        loop.close()
     in_thread(wakers[0].wake)
     assert log == []
-    task._log_destroy_pending = False
-    del task
-    coroutine.close()
-    gc.collect()
+    pausable.start(int)
     assert log == ["unwound"]
+    task._log_destroy_pending = False
+    coroutine.close()
 
 
 @pytest.mark.hazard("H17")
-def test_keyboard_interrupt_in_a_job_goes_through_run():
+@pytest.mark.parametrize("run", [asyncio.run, run_in_trio])
+def test_keyboard_interrupt_in_a_job_goes_through_run(run):
     def body():
         pausable.pause()
         raise KeyboardInterrupt
@@ -532,11 +507,11 @@ def test_keyboard_interrupt_in_a_job_goes_through_run():
         await pausable.run(body)
 
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(main())
+        run(main())
 
 
 @pytest.mark.hazard("H7")
-def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence():
+def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence(run_anywhere):
     def body():
         raise StopIteration(3)
 
@@ -544,10 +519,10 @@ def test_stop_iteration_of_a_job_does_not_end_the_coroutine_in_silence():
         return await pausable.run(body)
 
     with pytest.raises(RuntimeError, match="StopIteration"):
-        asyncio.run(main())
+        run_anywhere(main())
 
 
-def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_loop):
+def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_anywhere):
     def body():
         pausable.current_job().cancel("by itself")
         pausable.pause()
@@ -555,9 +530,9 @@ def test_a_job_may_be_cancelled_from_inside_without_cancelling_its_task(run_loop
     async def main():
         with pytest.raises(pausable.JobCancelled, match="by itself"):
             await pausable.run(body)
-        await asyncio.sleep(0)
+        await tick()
 
-    run_loop(main())
+    run_anywhere(main())
 
 
 def test_nothing_of_the_loop_is_watched_afterwards():
@@ -578,7 +553,7 @@ def test_nothing_of_the_loop_is_watched_afterwards():
     os.close(writer)
 
 
-def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
+def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_anywhere):
     def outer():
         inner = pausable.start(pauses, 3, "inner")
         while not inner.resume():
@@ -586,13 +561,13 @@ def test_jobs_in_a_job_are_driven_by_hand_while_the_task_waits(run_loop):
         return inner.result()
 
     async def main():
-        return await asyncio.gather(*[pausable.run(outer) for _ in range(5)])
+        return await gather(*[pausable.run(outer) for _ in range(5)])
 
-    assert run_loop(main()) == ["inner"] * 5
+    assert run_anywhere(main()) == ["inner"] * 5
 
 
 @pytest.mark.hazard("H17")
-def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
+def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop(run_anywhere):
     woken = []
 
     def body():
@@ -607,7 +582,7 @@ def test_a_waker_fired_by_a_signal_handler_wakes_the_sleeping_loop():
 
     before = signal.getsignal(signal.SIGUSR1)
     try:
-        assert asyncio.run(pausable.run(body)) == "woken"
+        assert run_anywhere(pausable.run(body)) == "woken"
     finally:
         signal.signal(signal.SIGUSR1, before)
 

@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -62,7 +63,7 @@ class _Request(CancelRequest):
     def due(self) -> bool:
         if self._drive.still_cancelled(self._args, delivered=self.deliveries > 0):
             return True
-        self._drive.cancellation = None
+        self._drive.withdraw()
         return False
 
 
@@ -98,7 +99,7 @@ class AsyncioHub(Hub):
     def _register(self, fd: int) -> bool:
         try:
             self.loop.add_reader(fd, self.readable, fd)
-        except (OSError, ValueError, NotImplementedError):  # closed, a plain file, Windows
+        except (OSError, ValueError, RuntimeError):  # closed, a plain file, a transport's, Windows
             return False
         return True
 
@@ -144,15 +145,20 @@ class AsyncioDrive(Drive):
 
     # -- for the job -----------------------------------------------------------------------------
 
-    def interrupt(self) -> None:
+    def interrupt(self, job: Job[Any]) -> None:
         try:
-            self.hub.loop.call_soon_threadsafe(self._interrupt)
+            self.hub.loop.call_soon_threadsafe(self._interrupt, job)
         except RuntimeError:  # the loop is closed
             pass
 
-    def _interrupt(self) -> None:
+    def _interrupt(self, job: Job[Any]) -> None:
+        if not self.knows(job):
+            self._end_wait()
+
+    def _end_wait(self) -> None:
         if self._shield is not None:
-            return  # the cancellation has arrived: the job cleans up
+            self._shield.cancel()
+            return
         task = self._task()
         if self._awaiting and task is not None and not task.done():
             self._interrupted = True
@@ -179,7 +185,7 @@ class AsyncioDrive(Drive):
             task = self._task()
             return task is not None and cancelling(task) > self._cancelling
         # Nobody can tell whether it is wanted still. anyio insists by itself.
-        return not delivered or not str(args[0] if args else "").startswith("Cancelled via")
+        return not delivered or not _of_scope(CancelledError(*args))
 
     # -- driving ---------------------------------------------------------------------------------
 
@@ -190,18 +196,20 @@ class AsyncioDrive(Drive):
         if task is not None:
             self._task = ref(task)
             if COUNTED:
-                self._cancelling = cancelling(task)
+                # A cancellation that was not raised yet will be raised in here.
+                self._cancelling = cancelling(task) - bool(getattr(task, "_must_cancel", False))
         del task
         try:
             while True:
                 awaited = self.awaited
                 if awaited is None:
+                    scoped = fibre.cancel is not None and self._in_scope(fibre)
                     try:
                         await self.until_woken(fibre.wait_ctx)
                     except CancelledError as exc:
-                        self._cancel(job, fibre, exc)
+                        self._cancel(job, fibre, exc, scoped=scoped)
                 elif fibre.cancel is not None and self.is_unwinding(fibre):
-                    await self._answer_shielded(awaited)
+                    await self._answer_shielded(awaited, scoped=self._in_scope(fibre))
                 else:
                     self.awaited = None
                     self._awaiting = True
@@ -221,6 +229,7 @@ class AsyncioDrive(Drive):
                     self._bound(job, fibre)
         finally:
             hub.driven -= 1
+            self._forget_interruption()
             self.end(job, fibre)
 
     def close(self) -> None:
@@ -231,26 +240,52 @@ class AsyncioDrive(Drive):
     def _fail(self, job: Job[Any], fibre: JobFibre, exc: BaseException) -> None:
         """Have what was awaited raise in the job, or the task's cancellation."""
         self.exc = exc
-        if isinstance(exc, CancelledError):
+        if not isinstance(exc, CancelledError):
+            self._forget_interruption()
+        else:
             # Before 3.11 nobody can tell them apart.
             mine = not COUNTED or self.still_cancelled(exc.args, delivered=False)
             if self._interrupted or mine:
                 self._cancel(job, fibre, exc)
 
-    def _cancel(self, job: Job[Any], fibre: JobFibre, exc: CancelledError) -> None:
+    def _cancel(
+        self, job: Job[Any], fibre: JobFibre, exc: CancelledError, *, scoped: bool = False
+    ) -> None:
         """Have the task's cancellation raised in the job."""
+        if scoped and _of_scope(exc) and fibre.cancel is not None:
+            fibre.cancel.nested = exc
+            return
         if self._interrupted:  # it was ours
-            self._interrupted = False
-            if COUNTED and (task := self._task()) is not None:
-                uncancel(task)
+            self._forget_interruption()
             if not COUNTED or not self.still_cancelled(exc.args, delivered=False):
                 return
         self.cancellation = self.cancellation or exc
-        if fibre.cancel is None:
+        if fibre.cancel is None and job._fibre is fibre:
             fibre.request_cancel(_Request(self, exc, job), job)
+
+    def _forget_interruption(self) -> None:
+        if self._interrupted:
+            self._interrupted = False
+            if COUNTED and (task := self._task()) is not None:
+                uncancel(task)
+
+    def withdraw(self) -> None:
+        """Take note that a scope in the job was left, and its cancellation with it."""
+        self.cancellation = None
+        if self._deadline is not None:  # the next one has its own time
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _in_scope(self, fibre: JobFibre) -> bool:
+        """Tell whether cleanup code waits in a cancel scope of its own (anyio's)."""
+        if fibre.cancel is None or not self.is_unwinding(fibre):
+            return False
+        anyio = sys.modules.get("anyio")
+        return anyio is not None and anyio.current_effective_deadline() > -math.inf
 
     def _bound(self, job: Job[Any], fibre: JobFibre) -> None:
         """See to it that a job which was cancelled does not go on for ever."""
+        self._forget_interruption()
         job._check_swallowed()
         if self._deadline is None:
             self._deadline = self.hub.loop.call_later(
@@ -259,9 +294,7 @@ class AsyncioDrive(Drive):
 
     def _expire(self, fibre: JobFibre) -> None:
         self.cut_short(fibre)
-        if self._shield is not None:
-            self._shield.cancel()
-        self._interrupt()
+        self._end_wait()
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -301,23 +334,41 @@ class AsyncioDrive(Drive):
         if not asyncio.isfuture(awaited):
             value = await awaited
             self.wake_here()
-            await self.until_called()
+            try:
+                await self.until_called()
+            except CancelledError as exc:  # not here, or the value would be lost: at the next wait
+                self._cancel_again(exc)
             return value
         awaited.add_done_callback(self.wake_here)
         try:
             while not awaited.done():
-                await self.until_called()
-        except BaseException:
-            awaited.cancel()
-            raise
+                try:
+                    await self.until_called()
+                except CancelledError as exc:
+                    if not awaited.cancel(*exc.args[:1]):
+                        raise
         finally:
             awaited.remove_done_callback(self.wake_here)
         result: T = awaited.result()
         return result
 
-    async def _answer_shielded(self, awaited: Any) -> None:
-        """Await for cleanup code: further cancellations of the task do not concern it."""
+    def _cancel_again(self, exc: CancelledError) -> None:
+        if self._interrupted:
+            self._forget_interruption()
+        elif (task := self._task()) is not None:
+            if COUNTED:
+                uncancel(task)
+            task.cancel(*exc.args[:1])
+
+    async def _answer_shielded(self, awaited: Any, *, scoped: bool) -> None:
+        """Await for cleanup code: further cancellations of the task do not concern it.
+
+        Args:
+            awaited: what it awaits.
+            scoped: a cancel scope's does, for the scope is the cleanup code's own.
+        """
         self.awaited = None
+        nested: CancelledError | None = None
         shield = self._shield = asyncio.ensure_future(awaited)
         shield.add_done_callback(self.wake_here)
         try:
@@ -325,15 +376,24 @@ class AsyncioDrive(Drive):
                 try:
                     await self.until_called()
                 except CancelledError as exc:
-                    self.cancellation = self.cancellation or exc
+                    if scoped and _of_scope(exc):
+                        nested = exc
+                        shield.cancel()
+                    else:
+                        self.cancellation = self.cancellation or exc
         finally:
             self._shield = None
             shield.remove_done_callback(self.wake_here)
         try:
             self.value = shield.result()
         except BaseException as exc:
-            self.exc = exc
+            self.exc = nested or exc if isinstance(exc, CancelledError) else exc
         self.answered = True
+
+
+def _of_scope(exc: CancelledError) -> bool:
+    """Tell whether a cancel scope of anyio cancelled the task; asyncio's own do not say."""
+    return str(exc.args[0] if exc.args else "").startswith("Cancelled via cancel scope")
 
 
 def new_drive() -> AsyncioDrive:

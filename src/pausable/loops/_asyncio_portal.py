@@ -67,18 +67,22 @@ class _Handover(asyncio.Future[None]):
     """What a task waits for while a stand-in runs its coroutine."""
 
     stand_in: asyncio.Task[None]
+    begun = False
 
     def cancel(self, msg: Any = None) -> bool:
         return self.stand_in.cancel(msg)
 
     def give_back(self, _stand_in: asyncio.Task[None]) -> None:
-        if not self.done():
+        if not self.begun:  # cancelled before its first step: the coroutine has not moved
+            super().cancel()
+        elif not self.done():
             self.set_result(None)
 
     def __await__(self) -> Generator[Any, Any, None]:
         # Not as a future does: the coroutine goes on although this is not done.
         self._asyncio_future_blocking = True
         yield self
+        self.begun = True
 
 
 class Takeover:

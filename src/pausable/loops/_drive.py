@@ -143,6 +143,12 @@ class Drive(Driver):
         return request is not None and request.unwinding and not request.expired
 
     @staticmethod
+    def knows(job: Job[Any]) -> bool:
+        """Tell whether a job that was cancelled got the exception meanwhile, and goes on."""
+        fibre = job._fibre
+        return fibre is not None and (fibre.cancel is None or fibre.cancel.deliveries > 0)
+
+    @staticmethod
     def cut_short(fibre: JobFibre) -> None:
         """Have the cleanup code of a cancelled job cancelled too: it took too long."""
         if fibre.cancel is not None:

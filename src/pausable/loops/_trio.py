@@ -31,15 +31,39 @@ __all__ = ["TrioDrive", "current_hub", "new_drive"]
 class _Request(CancelRequest):
     """A cancellation that reached the task."""
 
-    def __init__(self, exc: trio.Cancelled, job: Job[Any]) -> None:
+    def __init__(self, drive: TrioDrive, exc: trio.Cancelled, job: Job[Any]) -> None:
         super().__init__("", job)
+        self._drive = drive
         self._exc = exc
+        self._origin = _origin_of_cancellation()
 
     def exception(self) -> BaseException:
         return self._exc
 
     def due(self) -> bool:
-        return trio.current_effective_deadline() == -math.inf
+        if _is_cancelled() and _origin_of_cancellation() is self._origin:
+            return True
+        self._drive.expires = math.inf  # the next one has its own time
+        return False
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the running task is in a scope that was cancelled."""
+    return trio.current_effective_deadline() == -math.inf
+
+
+def _origin_of_cancellation() -> object:
+    """Return what stands for the outermost scope around the running task that was cancelled.
+
+    Nothing public tells a cancellation that was swallowed from that of the next scope. Where trio
+    does not have this either, they count as one.
+    """
+    status = getattr(trio.lowlevel.current_task(), "_cancel_status", None)
+    origin = None
+    while getattr(status, "effectively_cancelled", False):
+        origin = status
+        status = getattr(status, "_parent", None)
+    return origin
 
 
 class TrioHub(Hub):
@@ -82,7 +106,9 @@ class TrioHub(Hub):
                 self.cannot_watch(fd)
 
     def _unregister(self, fd: int) -> None:
-        self._scopes.pop(fd).cancel()
+        scope = self._scopes.pop(fd, None)
+        if scope is not None:  # else it could not be registered anew
+            scope.cancel()
 
 
 _hub: trio.lowlevel.RunVar[TrioHub] = trio.lowlevel.RunVar("pausable's hub")
@@ -93,20 +119,22 @@ class TrioDrive(Drive):
 
     hub: TrioHub
 
-    _expires = math.inf  # when the cleanup code of a cancelled job has had its time
+    #: When the cleanup code of a cancelled job has had its time.
+    expires = math.inf
+
     _scope: trio.CancelScope | None = None
     _waiting: trio.lowlevel.Task | None = None
 
     # -- for the job -----------------------------------------------------------------------------
 
-    def interrupt(self) -> None:
+    def interrupt(self, job: Job[Any]) -> None:
         try:
-            self.hub.token.run_sync_soon(self._interrupt)
+            self.hub.token.run_sync_soon(self._interrupt, job)
         except trio.RunFinishedError:
             pass
 
-    def _interrupt(self) -> None:
-        if self._scope is not None and not self._scope.shield:  # else it has arrived: it cleans up
+    def _interrupt(self, job: Job[Any]) -> None:
+        if self._scope is not None and not self.knows(job):
             self._scope.cancel()
 
     def can_await(self, awaitable: Any) -> bool:
@@ -131,7 +159,7 @@ class TrioDrive(Drive):
                     raise
                 except BaseException as exc:
                     if isinstance(exc, trio.Cancelled):
-                        self._cancel(job, fibre, exc)
+                        self._cancel(job, fibre, exc, at_pause=awaited is None)
                     elif awaited is None:
                         raise
                     if awaited is not None:
@@ -145,23 +173,30 @@ class TrioDrive(Drive):
             self.hub.driven -= 1
             self.end(job, fibre)
 
-    def _cancel(self, job: Job[Any], fibre: JobFibre, exc: trio.Cancelled) -> None:
+    def _cancel(
+        self, job: Job[Any], fibre: JobFibre, exc: trio.Cancelled, *, at_pause: bool
+    ) -> None:
         """Have a cancellation raised in the job."""
+        if job._fibre is not fibre:
+            return
         if fibre.cancel is None:
-            fibre.request_cancel(_Request(exc, job), job)
+            fibre.request_cancel(_Request(self, exc, job), job)
+        elif at_pause:
+            fibre.cancel.nested = exc
 
     def _bound(self, job: Job[Any], fibre: JobFibre) -> None:
         """See to it that a job which was cancelled does not go on for ever."""
         job._check_swallowed()
-        if self._expires == math.inf:
-            self._expires = trio.current_time() + fibre.pool.cleanup_timeout_s
+        if self.expires == math.inf:
+            self.expires = trio.current_time() + fibre.pool.cleanup_timeout_s
 
     async def _wait(self, fibre: JobFibre, awaited: Any) -> None:
         """Wait for what the job waits for; give up when the job is cancelled by hand."""
         unwinding = fibre.cancel is not None and self.is_unwinding(fibre)
-        self._scope = trio.CancelScope(shield=unwinding)
+        # Cleanup code that shields itself may have a time limit of its own.
+        self._scope = trio.CancelScope(shield=unwinding and _is_cancelled())
         if unwinding:
-            self._scope.deadline = self._expires
+            self._scope.deadline = self.expires
         try:
             with self._scope as scope:
                 if awaited is None:
@@ -170,7 +205,8 @@ class TrioDrive(Drive):
                     self.value = await awaited
                     if self.hub.crowded:
                         self.wake_here()
-                        await self.until_called()
+                        with trio.CancelScope(shield=True):  # or the value would be lost
+                            await self.until_called()
             if scope.cancelled_caught:
                 if awaited is not None:
                     self.exc = JobCancelled("what the job waited for was cancelled with it")
