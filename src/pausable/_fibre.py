@@ -24,7 +24,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from contextvars import Context
 from types import CodeType, FrameType
 from typing import Any
 
@@ -38,7 +37,6 @@ __all__ = [
     "FibreExit",
     "Relay",
     "current",
-    "current_context",
     "enclosing",
     "hide",
     "root",
@@ -209,9 +207,3 @@ def enclosing(kind: type[Fibre]) -> Any:
     while here is not None and type(here) is not kind:
         here = None if isinstance(here, hub) else here.parent
     return here
-
-
-def current_context() -> Context | None:
-    """Return the context object itself (not a copy) that the running code is in."""
-    context: Context | None = current().gr_context
-    return context

@@ -23,6 +23,7 @@ from weakref import ref
 
 from pausable import _report, _running_loop
 from pausable._cancel import CancelRequest
+from pausable._fibre import current
 from pausable._job import Job, JobFibre
 from pausable._pool import all_pools
 from pausable.errors import JobCancelled
@@ -189,15 +190,17 @@ class AsyncioDrive(Drive):
 
     # -- driving ---------------------------------------------------------------------------------
 
-    async def until_done(self, job: Job[Any], fibre: JobFibre) -> None:
+    async def until_done(  # noqa: PLR0912  # a call less each, for what every await goes through
+        self, job: Job[Any], fibre: JobFibre
+    ) -> None:
         hub = self.hub
         hub.driven += 1
         task = asyncio.current_task(hub.loop)
         if task is not None:
             self._task = ref(task)
-            if COUNTED:
+            if COUNTED and (count := cancelling(task)):
                 # A cancellation that was not raised yet will be raised in here.
-                self._cancelling = cancelling(task) - bool(getattr(task, "_must_cancel", False))
+                self._cancelling = count - bool(getattr(task, "_must_cancel", False))
         del task
         try:
             while True:
@@ -229,8 +232,10 @@ class AsyncioDrive(Drive):
                     self._bound(job, fibre)
         finally:
             hub.driven -= 1
-            self._forget_interruption()
-            self.end(job, fibre)
+            if self._interrupted:
+                self._forget_interruption()
+            if job._fibre is not None or self.ctx is not None or self._deadline is not None:
+                self.end(job, fibre)
 
     def close(self) -> None:
         if self._deadline is not None:
@@ -402,4 +407,5 @@ def new_drive() -> AsyncioDrive:
     Raises:
         RuntimeError: no loop is running.
     """
-    return AsyncioDrive(current_hub(), context_of_task())
+    context = current().gr_context
+    return AsyncioDrive(current_hub(), context_of_task() if context is None else context)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pausable import _report
 from pausable._driver import Driver
-from pausable._fibre import current_context
+from pausable._fibre import current
 from pausable._job import Job, JobFibre, launch
 from pausable._thread_local import get_ident
 from pausable.errors import NoJobsAvailable
@@ -159,9 +159,9 @@ class Drive(Driver):
 
 def context_of_task() -> Context:
     """Return the running task's context, the object itself."""
-    context = current_context()
+    context: Context | None = current().gr_context
     if context is None:  # the thread has none of its own yet
         copy_context()
-        context = current_context()
+        context = current().gr_context
         assert context is not None
     return context

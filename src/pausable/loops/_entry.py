@@ -51,12 +51,13 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
         TypeError: `fn` cannot be called.
         Exception: whatever the call raises.
     """
-    _check(fn)
+    if type(fn) is not FunctionType or fn.__code__.co_flags & CO_COROUTINE:
+        _check(fn)
     return _run(fn, args, kwargs)
 
 
 def _check(fn: Any) -> None:
-    if type(fn) is not FunctionType and not callable(fn):
+    if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
     code = getattr(fn, "__code__", None)
     if code is not None and code.co_flags & CO_COROUTINE:

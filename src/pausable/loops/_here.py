@@ -25,7 +25,7 @@ def drive_here() -> Drive:
     """
     global _asyncio, _trio
     drive: Drive
-    if _is_trio():
+    if "trio" in sys.modules and _is_trio():
         if _trio is None:
             from pausable.loops import _trio
         drive = _trio.new_drive()

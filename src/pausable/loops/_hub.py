@@ -22,8 +22,8 @@ from pausable._wait_context import WaitContext
 
 __all__ = ["TURNS", "Hub", "Watch", "Woken"]
 
-#: How many jobs may be resumed in one tick of the loop: about half a millisecond.
-TURNS: Final = 64
+#: How many jobs may be resumed in one tick of the loop: about a millisecond.
+TURNS: Final = 128
 
 
 class Woken(Protocol):
