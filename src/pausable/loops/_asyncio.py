@@ -61,6 +61,9 @@ class _Request(CancelRequest):
         self._drive.withdraw()
         return False
 
+    def let_go(self) -> None:
+        self._drive.cancellation = None
+
 
 class AsyncioHub(Hub):
     """The drivers of one asyncio loop."""

@@ -133,6 +133,8 @@ class Drive(Driver):
                 fibre.driver = None
                 job.close()
         finally:
+            if job._fibre is fibre and fibre.cancel is not None:
+                fibre.cancel.let_go()
             self.close()
 
     @staticmethod

@@ -46,6 +46,9 @@ class _Request(CancelRequest):
         self._drive.expires = math.inf  # the next one has its own time
         return False
 
+    def let_go(self) -> None:
+        self._exc.__traceback__ = None
+
 
 def _is_cancelled() -> bool:
     """Tell whether the running task is in a scope that was cancelled."""
