@@ -15,6 +15,7 @@ import pausable
 from core._support import in_thread, one_pipe_after_another, pauses, readable
 from loops._kinds import gather, needs_3_11, run_in_trio, tick
 
+
 def test_run_returns_what_the_call_returns(run_anywhere):
     async def main():
         return await pausable.run(lambda a, b: (a, b), 1, b=2)
