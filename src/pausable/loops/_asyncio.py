@@ -37,6 +37,9 @@ cancelling: Any = getattr(asyncio.Task, "cancelling", None)
 uncancel: Any = getattr(asyncio.Task, "uncancel", None)
 
 CancelledError = asyncio.CancelledError
+#: What a coroutine is cancelled with because its job was, by hand.
+INTERRUPTION: Final = "the job that waits for this was cancelled"
+
 FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
 
 
@@ -144,7 +147,7 @@ class AsyncioDrive(Drive):
             self._shield.cancel()
         elif self._awaiting and self._task is not None and not self._task.done():
             self._interrupted = True
-            self._task.cancel()
+            self._task.cancel(INTERRUPTION)
         else:
             self.go_on()
 
@@ -236,7 +239,11 @@ class AsyncioDrive(Drive):
             return
         if self._interrupted:  # it was ours
             self._forget_interruption()
-            if not COUNTED or not self.still_cancelled(exc.args, delivered=False):
+            if COUNTED:
+                too = self.still_cancelled(exc.args, delivered=False)
+            else:
+                too = INTERRUPTION not in exc.args
+            if not too:
                 return
         self.cancellation = self.cancellation or exc
         if fibre.cancel is None and job._fibre is fibre:
