@@ -11,6 +11,12 @@ import pausable
 from loops._kinds import ALL, ASYNCIO
 
 
+@pytest.fixture(autouse=True, scope="session")
+def look_for_new_garbage_only():
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_under_way():
     yield
