@@ -466,7 +466,7 @@ def test_the_factory_with_eager_tasks(run_loop):
         return sync(n)
 
     def eager(loop, coroutine, **options):
-        return pausable.task_factory(loop, coroutine, eager_start=True, **options)
+        return pausable.task_factory(loop, coroutine, **{**options, "eager_start": True})
 
     async def main():
         asyncio.get_running_loop().set_task_factory(eager)
@@ -483,8 +483,11 @@ def test_a_portal_in_an_eager_task(run_loop):
         async with pausable.portal():
             return sync(n)
 
+    def eager(loop, coroutine, **options):  # uvloop does not go with asyncio's own
+        return asyncio.Task(coroutine, loop=loop, **{**options, "eager_start": True})
+
     async def main():
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        asyncio.get_running_loop().set_task_factory(eager)
         return await asyncio.gather(*[work(n) for n in range(3)])
 
     assert run_loop(main()) == [0, 1, 2]
