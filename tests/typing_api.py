@@ -75,3 +75,32 @@ def decorated(number: int) -> int:
 
 
 assert_type(decorated(1), int)
+
+
+@pausable.to_async
+def asynchronous(key: str, *, digest: bytes) -> bytes:
+    """Stand in for a wrapped function."""
+    return sign(key, digest)
+
+
+class Signer:
+    """So with methods."""
+
+    @pausable.pausable
+    def sign(self, digest: bytes) -> int:
+        """Be wrapped."""
+        return len(digest)
+
+
+async def wrapped() -> None:
+    """Parameters and results of what is wrapped stay."""
+    assert_type(await asynchronous("key", digest=b""), bytes)
+    assert_type(await Signer().sign(b""), int)
+    assert_type(pausable.run_blocking(sign, "key", b""), bytes)
+    assert_type(next(pausable.map(sign, ["key"], [b""], as_completed=True)), bytes)
+    assert_type(pausable.wait_for(asynchronous("key", digest=b""), timeout_s=1), bytes)
+    async with pausable.portal():
+        pass
+    await asynchronous("key")  # type: ignore[call-arg]
+    await Signer().sign("digest")  # type: ignore[arg-type]
+    pausable.run_blocking(sign, "key")  # type: ignore[call-arg]

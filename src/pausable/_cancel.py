@@ -56,6 +56,9 @@ class CancelRequest:
         """Tell whether it is still wanted; asked when the job is not unwinding because of it."""
         return True
 
+    def let_go(self) -> None:
+        """Keep no traceback whose frames hold the job: it has to be noticed when it is lost."""
+
     def deliver(self, job: Job[Any] | None) -> bool:
         """Raise in the running job, unless it is unwinding because of this.
 

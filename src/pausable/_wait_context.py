@@ -200,6 +200,15 @@ class WaitContext:
         deleted = sorted(self._deleted, key=lambda entry: -entry.number)
         return added, [entry.fd for entry in deleted]
 
+    @property
+    def changes(self) -> tuple[int, int]:
+        """How many descriptors were ever set, and how many are left: new after each change."""
+        return self._number, len(self._live)
+
+    def fds_after(self, count: int) -> set[int]:
+        """Return the descriptors that were set after the first `count` ever."""
+        return {entry.fd for entry in self._live if entry.number > count}
+
     def _reset(self) -> None:
         """Begin a new window (`_job` does so on each resume)."""
         if self._added:

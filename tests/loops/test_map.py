@@ -420,3 +420,80 @@ def test_a_future_of_the_loop_that_map_blocks_is_refused():
             list(pausable.map(pausable.wait_for, [future]))
 
     asyncio.run(main())
+
+
+# -- as they end -----------------------------------------------------------------------------------
+
+
+def test_results_come_as_calls_end():
+    calls = pausable.map(lambda n: pauses(2 * n, n), [3, 0, 2, 1], as_completed=True)
+    assert list(calls) == [0, 1, 2, 3]
+
+
+def test_as_completed_gives_every_result_once():
+    calls = pausable.map(lambda n: pauses(n % 7, n), range(300), jobs=20, as_completed=True)
+    assert sorted(calls) == list(range(300))
+
+
+def test_as_completed_an_error_comes_when_its_call_ends():
+    log = []
+
+    def body(n):
+        try:
+            pauses(n)
+            if n == 2:
+                raise OSError("x")
+            return n
+        finally:
+            log.append(n)
+
+    calls = pausable.map(body, [900, 2, 0, 1, 901], as_completed=True)
+    assert [next(calls), next(calls)] == [0, 1]
+    with pytest.raises(OSError, match="x"):
+        next(calls)
+    assert sorted(log) == [0, 1, 2, 900, 901]
+    assert list(calls) == []
+
+
+def test_as_completed_takes_arguments_only_as_jobs_are_started():
+    taken = []
+
+    def arguments():
+        for n in itertools.count():
+            taken.append(n)
+            yield n
+
+    with pausable.map(lambda n: pauses(1, n), arguments(), jobs=3, as_completed=True) as calls:
+        for given in range(1, 50):
+            next(calls)
+            assert len(taken) <= given + 5 * 3
+
+
+def test_as_completed_a_slow_call_holds_nobody_up():
+    go_on = []
+
+    def body(n):
+        while n == 0 and not go_on:
+            pausable.pause()
+        return n
+
+    calls = pausable.map(body, range(50), jobs=2, as_completed=True)
+    assert [next(calls) for _ in range(49)] == list(range(1, 50))
+    go_on.append(True)
+    assert list(calls) == [0]
+
+
+def test_as_completed_close_unwinds_what_is_in_flight():
+    log = []
+
+    def body(n):
+        try:
+            pauses(n * 1000)
+            return n
+        finally:
+            log.append(n)
+
+    with pausable.map(body, range(4), as_completed=True) as calls:
+        assert next(calls) == 0
+    assert sorted(log) == [0, 1, 2, 3]
+    assert list(calls) == []

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import pausable
-from core._support import in_thread, one_pipe_after_another, pauses
+from core._support import in_thread, one_pipe_after_another, pauses, readable
 from loops._kinds import gather, needs_3_11, run_in_trio, tick
 
 
@@ -164,6 +164,27 @@ def test_a_descriptor_that_was_closed_and_made_again_is_watched_again(run_anywhe
         return await pausable.run(one_pipe_after_another, 5)
 
     assert len(run_anywhere(main())) == 1
+
+
+def test_a_descriptor_that_was_set_before_another_wait_is_watched(run_anywhere):
+    def body():
+        reader, writer = os.pipe()
+        ctx = pausable.current_job().wait_ctx
+        with ctx.waker():  # a promise: nobody looks from time to time
+            for _ in range(2):
+                ctx.set_wait_fd("pipe", reader)
+                pausable.wait_for(tick())
+                writes = threading.Timer(0.001, os.write, (writer, b"x"))
+                writes.start()
+                while not readable(reader):
+                    pausable.pause()
+                os.read(reader, 1)
+                ctx.clear_fd("pipe")
+        os.close(reader)
+        os.close(writer)
+        return "served"
+
+    assert run_anywhere(pausable.run(body)) == "served"
 
 
 def test_an_engine_that_calls_back_is_served(run_anywhere):

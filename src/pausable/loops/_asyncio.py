@@ -43,6 +43,9 @@ uncancel: Any = getattr(asyncio.Task, "uncancel", None)
 NEVER_S: Final = 1e9
 
 CancelledError = asyncio.CancelledError
+#: What a coroutine is cancelled with because its job was, by hand.
+INTERRUPTION: Final = "the job that waits for this was cancelled"
+
 FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
 
 
@@ -66,6 +69,9 @@ class _Request(CancelRequest):
             return True
         self._drive.withdraw()
         return False
+
+    def let_go(self) -> None:
+        self._drive.cancellation = None
 
 
 class AsyncioHub(Hub):
@@ -163,7 +169,7 @@ class AsyncioDrive(Drive):
         task = self._task()
         if self._awaiting and task is not None and not task.done():
             self._interrupted = True
-            task.cancel()
+            task.cancel(INTERRUPTION)
         else:
             self.go_on()
 
@@ -262,7 +268,11 @@ class AsyncioDrive(Drive):
             return
         if self._interrupted:  # it was ours
             self._forget_interruption()
-            if not COUNTED or not self.still_cancelled(exc.args, delivered=False):
+            if COUNTED:
+                too = self.still_cancelled(exc.args, delivered=False)
+            else:
+                too = INTERRUPTION not in exc.args
+            if not too:
                 return
         self.cancellation = self.cancellation or exc
         if fibre.cancel is None and job._fibre is fibre:

@@ -134,6 +134,8 @@ class Drive(Driver):
                 if get_ident() == fibre.pool.thread:
                     job.close()
         finally:
+            if job._fibre is fibre and fibre.cancel is not None:
+                fibre.cancel.let_go()
             self.close()
 
     @staticmethod

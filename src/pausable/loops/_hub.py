@@ -146,12 +146,16 @@ class Watch:
         self._wake = wake
         self._watched: set[int] = set()
         self._refused = False
+        # Not the context's window: that is over when the job was resumed in between.
+        self._seen = (0, 0)
 
     def update(self) -> None:
-        """Register what changed since the job was last resumed."""
-        added, deleted = self._ctx.changed_fds()
-        if not added and not deleted:
+        """Register what has changed."""
+        changes = self._ctx.changes
+        if changes == self._seen:
             return
+        added = self._ctx.fds_after(self._seen[0])
+        self._seen = changes
         wanted = {fd for fd in self._ctx.fds() if fd >= 0}
         for fd in self._watched - wanted:
             self._hub.unwatch(fd, self._wake)

@@ -46,6 +46,9 @@ class _Request(CancelRequest):
         self._drive.expires = math.inf  # the next one has its own time
         return False
 
+    def let_go(self) -> None:
+        self._exc.__traceback__ = None
+
 
 def _is_cancelled() -> bool:
     """Tell whether the running task is in a scope that was cancelled."""
@@ -240,7 +243,10 @@ class TrioDrive(Drive):
         elif look_s is None:
             await self.until_called()
         elif look_s > 0:
-            with trio.move_on_after(look_s):
+            with trio.move_on_after(look_s) as looks:
+                await self.until_called()
+            if looks.cancelled_caught and self.hub.crowded:
+                self.wake_here()
                 await self.until_called()
         elif self.hub.crowded:
             self.wake_here()
