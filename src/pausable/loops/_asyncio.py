@@ -21,16 +21,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 from weakref import ref
 
-from pausable import _report, _running_loop
+from pausable import _running_loop
 from pausable._cancel import CancelRequest
 from pausable._fibre import current
 from pausable._job import Job, JobFibre
-from pausable._pool import all_pools
 from pausable.errors import JobCancelled
+from pausable.loops._asyncio_hub import AsyncioHub, current_hub
 from pausable.loops._drive import Drive, context_of_task
-from pausable.loops._hub import TURNS, Hub
+from pausable.loops._hub import TURNS
 
-__all__ = ["AsyncioDrive", "TaskCancelled", "current_hub", "new_drive"]
+__all__ = ["AsyncioDrive", "TaskCancelled", "new_drive"]
 
 T = TypeVar("T")
 
@@ -39,14 +39,14 @@ COUNTED: Final = hasattr(asyncio.Task, "cancelling")
 cancelling: Any = getattr(asyncio.Task, "cancelling", None)
 uncancel: Any = getattr(asyncio.Task, "uncancel", None)
 
-#: Later than any program runs.
-NEVER_S: Final = 1e9
-
 CancelledError = asyncio.CancelledError
 #: What a coroutine is cancelled with because its job was, by hand.
 INTERRUPTION: Final = "the job that waits for this was cancelled"
 
 FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
+
+
+_running_loop.notice()
 
 
 class TaskCancelled(JobCancelled, CancelledError):
@@ -72,65 +72,6 @@ class _Request(CancelRequest):
 
     def let_go(self) -> None:
         self._drive.cancellation = None
-
-
-class AsyncioHub(Hub):
-    """The drivers of one asyncio loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self.loop = loop
-        # A loop that is closed forgets its calls to come: so this one's end tells that it was.
-        loop.call_later(NEVER_S, never := lambda: None)
-        self._closing = ref(never, self._loop_closed)
-
-    def _loop_closed(self, _ref: object) -> None:
-        """Take over the jobs that this loop will not go on with. Any thread."""
-        if not sys.is_finalizing():
-            for pool in all_pools():
-                for fibre in list(pool._fibres):
-                    driver = fibre.driver
-                    if isinstance(driver, AsyncioDrive) and driver.hub is self:
-                        pool.adopt_lost(fibre, _report.loop_closed)
-
-    def _schedule_from_anywhere(self) -> None:
-        # Also in the loop's own thread: a signal handler runs there while the loop sleeps.
-        try:
-            self.loop.call_soon_threadsafe(self.turn)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            pass
-
-    def _schedule(self) -> None:
-        self.loop.call_soon(self.turn)
-
-    def _register(self, fd: int) -> bool:
-        try:
-            self.loop.add_reader(fd, self.readable, fd)
-        except (OSError, ValueError, RuntimeError):  # closed, a plain file, a transport's, Windows
-            return False
-        return True
-
-    def _unregister(self, fd: int) -> None:
-        if not self.loop.is_closed():
-            self.loop.remove_reader(fd)
-
-
-_running_loop.notice()
-
-
-def current_hub() -> AsyncioHub:
-    """Return the hub of the running loop.
-
-    Raises:
-        RuntimeError: no loop is running.
-    """
-    loop: Any = asyncio.get_running_loop()
-    try:
-        hub: AsyncioHub = loop._pausable_hub
-    except AttributeError:
-        # On the loop itself: it has to live as long, and a weak table would be in the way of that.
-        hub = loop._pausable_hub = AsyncioHub(loop)
-    return hub
 
 
 class AsyncioDrive(Drive):
@@ -321,7 +262,7 @@ class AsyncioDrive(Drive):
     async def until_called(self) -> None:
         if not self.called:
             waiter = self.hub.loop.create_future()
-            self._waiter = ref(waiter)
+            self.set_waiter(waiter)
             await waiter
         self.called = False
 
@@ -344,28 +285,22 @@ class AsyncioDrive(Drive):
         else:
             await asyncio.sleep(0)
 
-    async def _in_turn(self, awaited: Awaitable[T]) -> T:
-        """Await something together with very many others."""
-        if not asyncio.isfuture(awaited):
-            value = await awaited
-            self.wake_here()
-            try:
-                await self.until_called()
-            except CancelledError as exc:  # not here, or the value would be lost: at the next wait
-                self._cancel_again(exc)
-            return value
-        awaited.add_done_callback(self.wake_here)
+    def _in_turn(self, awaited: Awaitable[T]) -> Awaitable[T]:
+        """Return what to await instead of `awaited`, together with very many others."""
+        return _Turn(self, awaited) if asyncio.isfuture(awaited) else self._in_turn_after(awaited)
+
+    async def _in_turn_after(self, awaited: Awaitable[T]) -> T:
+        value = await awaited
+        self.wake_here()
         try:
-            while not awaited.done():
-                try:
-                    await self.until_called()
-                except CancelledError as exc:
-                    if not awaited.cancel(*exc.args[:1]):
-                        raise
-        finally:
-            awaited.remove_done_callback(self.wake_here)
-        result: T = awaited.result()
-        return result
+            await self.until_called()
+        except CancelledError as exc:  # not here, or the value would be lost: at the next wait
+            self._cancel_again(exc)
+        return value
+
+    def set_waiter(self, waiter: asyncio.Future[Any]) -> None:
+        """Have the next turn call waiter.set_result(None)."""
+        self._waiter = ref(waiter)
 
     def _cancel_again(self, exc: CancelledError) -> None:
         if self._interrupted:
@@ -404,6 +339,35 @@ class AsyncioDrive(Drive):
         except BaseException as exc:
             self.exc = nested or exc if isinstance(exc, CancelledError) else exc
         self.answered = True
+
+
+class _Turn(asyncio.Future[Any]):
+    """Ends as another future does, but in its driver's turn."""
+
+    __slots__ = ("_awaited", "_drive")
+
+    def __init__(self, drive: AsyncioDrive, awaited: asyncio.Future[Any]) -> None:
+        super().__init__(loop=drive.hub.loop)
+        self._awaited = awaited
+        self._drive = drive
+        drive.set_waiter(self)
+        awaited.add_done_callback(drive.wake_here)
+
+    def cancel(self, msg: Any = None) -> bool:
+        return self._awaited.cancel(msg)
+
+    def set_result(self, _none: object) -> None:
+        """Take over the outcome: it is the driver's turn (or a wake that means nothing here)."""
+        awaited = self._awaited
+        if not awaited.done():
+            return
+        self._drive.called = False
+        if awaited.cancelled():
+            super().cancel()
+        elif (exc := awaited.exception()) is not None:
+            super().set_exception(exc)
+        else:
+            super().set_result(awaited.result())
 
 
 def _of_scope(exc: CancelledError) -> bool:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import ref
 
-from pausable.loops._asyncio import COUNTED, AsyncioDrive, current_hub, uncancel
+from pausable.loops._asyncio import COUNTED, AsyncioDrive, uncancel
+from pausable.loops._asyncio_hub import current_hub
 from pausable.loops._drive import context_of_task
 from pausable.loops._portal import HAND_BACK, Portal, PortalCoroutine, Relay
 
