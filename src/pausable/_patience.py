@@ -18,8 +18,11 @@ def check_timeout(timeout_s: float | None) -> None:
     """Refuse what is no time to wait.
 
     Raises:
-        ValueError: it is negative, or no number.
+        TypeError: it is no number.
+        ValueError: it is negative, or not a number (nan).
     """
+    if timeout_s is not None and not isinstance(timeout_s, (int, float)):
+        raise TypeError(f"timeout_s has to be a number of seconds, or None, not {timeout_s!r}")
     if timeout_s is not None and not timeout_s >= 0:
         raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
 

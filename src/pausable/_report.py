@@ -20,6 +20,7 @@ __all__ = [
     "loop_closed",
     "lost",
     "not_unwound",
+    "portal_not_left",
     "swallowed",
     "thread_name",
     "timer_failed",
@@ -95,6 +96,15 @@ def cleanup_cut_short(what: str, where: str) -> None:
         " pause in it raises from now on. It is paused at\n%s",
         what,
         where,
+    )
+
+
+def portal_not_left(what: str) -> None:
+    """Log that a task's coroutine ended in a portal, where its task cannot see that."""
+    _log.error(
+        "the coroutine of %s ended without leaving it, and its task cannot take its result: use"
+        " `async with pausable.portal():`, and leave it in the coroutine that entered it",
+        what,
     )
 
 

@@ -152,6 +152,12 @@ def test_what_is_no_future_is_refused_with_the_remedy(wrong):
         pausable.wait_for(wrong)
 
 
+@pytest.mark.parametrize(("timeout_s", "kind"), [(-1, ValueError), ("1", TypeError)])
+def test_bad_times_are_refused_with_their_value(timeout_s, kind):
+    with pytest.raises(kind, match=repr(timeout_s)):
+        pausable.wait_for(concurrent.futures.Future(), timeout_s=timeout_s)
+
+
 def test_a_coroutine_is_refused_with_the_remedy():
     wrong = coroutine()
     with pytest.raises(pausable.WouldDeadlock, match=r"await pausable\.run"):

@@ -491,3 +491,37 @@ def test_a_portal_in_an_eager_task(run_loop):
         return await asyncio.gather(*[work(n) for n in range(3)])
 
     assert run_loop(main()) == [0, 1, 2]
+
+
+def test_another_task_cannot_leave_it(run_anywhere):
+    async def main():
+        portal = pausable.portal()
+
+        async def leave():
+            with pytest.raises(pausable.JobStateError, match="by the task that has entered it"):
+                await portal.__aexit__(None, None, None)
+
+        async with portal:
+            await gather(leave())
+            sync(1)
+        return "left"
+
+    assert run_anywhere(main()) == "left"
+
+
+def test_a_trio_task_may_end_in_a_portal():
+    async def main():
+        await pausable.portal().__aenter__()
+        return sync(1)
+
+    assert trio.run(main) == 1
+
+
+def test_an_asyncio_task_that_ends_in_a_portal_is_told_what_to_do(caplog):
+    async def main():
+        await pausable.portal().__aenter__()
+        return sync(1)
+
+    with pytest.raises(RuntimeError, match="already awaited"):
+        asyncio.run(main())
+    assert "async with pausable.portal()" in caplog.text

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import ref
 
+from pausable import _report
 from pausable.loops._asyncio import COUNTED, AsyncioDrive, uncancel
 from pausable.loops._asyncio_hub import current_hub
 from pausable.loops._drive import context_of_task
-from pausable.loops._portal import HAND_BACK, Portal, PortalCoroutine, Relay
+from pausable.loops._portal import HAND_BACK, Portal, PortalCoroutine, Relay, Takeover
 
-__all__ = ["Takeover", "task_factory"]
+__all__ = ["AsyncioTakeover", "task_factory"]
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class _Handover(asyncio.Future[None]):
 
     stand_in: asyncio.Task[None]
     begun = False
+    left = False
 
     def cancel(self, msg: Any = None) -> bool:
         return self.stand_in.cancel(msg)
@@ -76,7 +78,10 @@ class _Handover(asyncio.Future[None]):
     def give_back(self, _stand_in: asyncio.Task[None]) -> None:
         if not self.begun:  # cancelled before its first step: the coroutine has not moved
             super().cancel()
-        elif not self.done():
+            return
+        if not self.left:
+            _report.portal_not_left(self.stand_in.get_name())
+        if not self.done():
             self.set_result(None)
 
     def __await__(self) -> Generator[Any, Any, None]:
@@ -86,19 +91,18 @@ class _Handover(asyncio.Future[None]):
         self.begun = True
 
 
-class Takeover:
+class AsyncioTakeover(Takeover):
     """The portal of a task that has begun without one."""
 
     async def enter(self) -> None:
-        """Have the rest of the running task's coroutine run through a portal."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         coroutine: Any = task.get_coro() if task is not None else None
         if task is None or coroutine is None:
             raise RuntimeError("a portal can only be opened in an asyncio task")
-        portal = AsyncioPortal(current_hub(), context_of_task())
+        self.portal = portal = AsyncioPortal(current_hub(), context_of_task())
         portal.owner = task
-        handover = _Handover(loop=loop)
+        handover = self._handover = _Handover(loop=loop)
         options: Any = {"context": portal.context} if COUNTED else {}
         # Not create_task(): an eager task would go on with a coroutine that still runs.
         handover.stand_in = asyncio.Task(
@@ -111,7 +115,7 @@ class Takeover:
         await handover
 
     async def leave(self) -> None:
-        """Give the coroutine back to its task."""
+        self._handover.left = True
         await Relay(HAND_BACK)
 
 

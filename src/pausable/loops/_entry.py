@@ -118,6 +118,7 @@ class portal:  # noqa: N801  # reads as a statement: async with portal():
 
     Raises:
         RuntimeError: no event loop is running.
+        JobStateError: it is open already, or was entered by another task.
     """
 
     def __init__(self) -> None:
@@ -131,8 +132,14 @@ class portal:  # noqa: N801  # reads as a statement: async with portal():
             await self._takeover.enter()
 
     async def __aexit__(self, *_exc: object) -> None:
-        takeover, self._takeover = self._takeover, None
+        takeover = self._takeover
         if takeover is not None:
+            if not takeover.is_here():
+                raise JobStateError(
+                    "a portal can only be left by the task that has entered it: use `async with"
+                    " pausable.portal():` in one coroutine"
+                )
+            self._takeover = None
             await takeover.leave()
 
 

@@ -7,9 +7,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pausable.loops._asyncio_portal import Takeover as AsyncioTakeover
     from pausable.loops._drive import Drive
-    from pausable.loops._trio_portal import Takeover as TrioTakeover
+    from pausable.loops._portal import Takeover
 
 __all__ = ["drive_here", "takeover_here"]
 
@@ -36,7 +35,7 @@ def drive_here() -> Drive:
     return drive
 
 
-def takeover_here() -> AsyncioTakeover | TrioTakeover:
+def takeover_here() -> Takeover:
     """Return the means to open a portal in the running task.
 
     Raises:
@@ -45,10 +44,10 @@ def takeover_here() -> AsyncioTakeover | TrioTakeover:
     if _is_trio():
         from pausable.loops import _trio_portal
 
-        return _trio_portal.Takeover()
+        return _trio_portal.TrioTakeover()
     from pausable.loops import _asyncio_portal
 
-    return _asyncio_portal.Takeover()
+    return _asyncio_portal.AsyncioTakeover()
 
 
 def _is_trio() -> bool:

@@ -8,7 +8,7 @@ A cancellation is the coroutine's business, as always: it is thrown in as it com
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
@@ -18,7 +18,7 @@ from pausable._job import Job, JobFibre, current_fibre, launch
 from pausable._threads import thread_pool
 from pausable.loops._drive import Drive
 
-__all__ = ["HAND_BACK", "Portal", "PortalCoroutine", "Relay", "in_portal"]
+__all__ = ["HAND_BACK", "Portal", "PortalCoroutine", "Relay", "Takeover", "in_portal"]
 
 T = TypeVar("T")
 
@@ -118,8 +118,30 @@ class _Once(CancelRequest):
 
 def in_portal() -> bool:
     """Tell whether the running code is in a portal of its task already."""
+    return isinstance(_driver_here(), Portal)
+
+
+def _driver_here() -> Any:
     fibre = current_fibre()
-    return fibre is not None and isinstance(fibre.driver, Portal)
+    return None if fibre is None else fibre.driver
+
+
+class Takeover(ABC):
+    """The portal of a task that has begun without one."""
+
+    portal: Portal
+
+    def is_here(self) -> bool:
+        """Tell whether the running code is in this portal."""
+        return _driver_here() is self.portal
+
+    @abstractmethod
+    async def enter(self) -> None:
+        """Have the rest of the running task's coroutine run through the portal."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Give the coroutine back to its task."""
 
 
 class PortalCoroutine(Coroutine[Any, Any, T]):

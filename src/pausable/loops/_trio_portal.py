@@ -11,10 +11,10 @@ from typing import Any
 import trio
 
 from pausable.loops._drive import context_of_task
-from pausable.loops._portal import HAND_BACK, Portal, Relay
+from pausable.loops._portal import HAND_BACK, Portal, Relay, Takeover
 from pausable.loops._trio import TrioDrive, current_hub
 
-__all__ = ["Takeover"]
+__all__ = ["TrioTakeover"]
 
 
 class TrioPortal(Portal, TrioDrive):
@@ -24,7 +24,7 @@ class TrioPortal(Portal, TrioDrive):
         return await awaited
 
 
-class Takeover:
+class TrioTakeover(Takeover):
     """The portal of a task that has begun without one."""
 
     _coroutine: Any
@@ -32,22 +32,23 @@ class Takeover:
     _task: trio.lowlevel.Task
 
     async def enter(self) -> None:
-        """Have the rest of the running task's coroutine run through a portal."""
         task = self._task = trio.lowlevel.current_task()
         self._coroutine = task.coro
-        self._stand_in = self._run(TrioPortal(current_hub(), context_of_task()))
+        self.portal = TrioPortal(current_hub(), context_of_task())
+        self._stand_in = self._run()
         self._stand_in.send(None)
         task.coro = self._stand_in
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def leave(self) -> None:
-        """Give the coroutine back to its task."""
         self._task.coro = self._coroutine
         await Relay(HAND_BACK)
         self._stand_in.close()
 
-    async def _run(self, portal: TrioPortal) -> None:
+    async def _run(self) -> Any:
         first = await Relay(None)
-        await portal.run_through(self._coroutine, first)
-        # What trio sends now goes to the coroutine, which waits in leave().
-        await trio.lowlevel.cancel_shielded_checkpoint()
+        result = await self.portal.run_through(self._coroutine, first)
+        if self._task.coro is not self._stand_in:
+            # What trio sends now goes to the coroutine, which waits in leave().
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return result  # it has ended without leaving
