@@ -428,6 +428,48 @@ def test_a_job_cancelled_by_hand_and_then_its_task_too(run_loop, wait):
     assert log == ["cleaned up"]
 
 
+@pytest.mark.parametrize("first", ["job", "scope"])
+def test_a_job_cancelled_by_hand_in_a_scope_of_its_own_that_is_cancelled_too(
+    run_anywhere, wait, first
+):
+    scopes = []
+
+    def body():
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            wait()
+        for_ever()
+
+    def cancel(job):
+        for call in (job.cancel, scopes[0].cancel)[:: 1 if first == "job" else -1]:
+            call()
+
+    exc = run_anywhere(cancelled_by_hand(body, cancel))
+    assert type(exc) is pausable.JobCancelled
+
+
+def test_a_job_cancelled_by_hand_in_a_scope_around_run_that_is_cancelled_too(run_anyio, wait):
+    async def work(scope):
+        with scope:
+            try:
+                await pausable.run(wait)
+            except pausable.JobCancelled:
+                pass
+        await tick(3)
+
+    async def main():
+        for order in (1, -1):
+            scope = anyio.CancelScope()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(work, scope)
+                await until_paused()
+                [job] = pausable.thread_pool().jobs()
+                for call in (job.cancel, scope.cancel)[::order]:
+                    call()
+
+    run_anyio(main)
+
+
 def test_close_from_another_task_cannot_wait_for_cleanup_that_needs_the_loop(run_anywhere):
     log = []
 

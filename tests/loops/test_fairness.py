@@ -241,6 +241,28 @@ def test_a_value_that_a_job_in_a_crowd_waited_for_is_not_lost_when_it_is_cancell
     run_anyio(main)
 
 
+def test_a_cancellation_at_any_moment_ends_a_task_in_a_crowd(run_loop):
+    def body():
+        for _ in range(3):
+            pausable.wait_for(asyncio.sleep(0))
+
+    async def main():
+        crowd = [asyncio.ensure_future(pausable.run(pauses, 10_000)) for _ in range(TURNS + 1)]
+        await until_paused(TURNS + 1)
+        for moment in range(9):
+            task = asyncio.ensure_future(pausable.run(body))
+            await tick(moment)
+            if not task.done():
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+        for other in crowd:
+            other.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+
+    run_loop(main())
+
+
 def test_a_task_that_a_job_in_a_crowd_waits_for_ends_before_the_job_is_cancelled(run_loop):
     log = []
 

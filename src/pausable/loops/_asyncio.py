@@ -60,6 +60,8 @@ class _Request(CancelRequest):
         super().__init__("", job)
         self._drive = drive
         self._args = exc.args
+        #: Let one pause be: it has a value to return that would be lost.
+        self.spare = False
 
     def exception(self) -> BaseException:
         return TaskCancelled(*self._args)
@@ -69,6 +71,23 @@ class _Request(CancelRequest):
             return True
         self._drive.withdraw()
         return False
+
+    def deliver(self, job: Job[Any] | None) -> bool:
+        if self.spare:
+            self.spare = False
+            return True
+        return super().deliver(job)
+
+    def raise_if_missed(self) -> None:
+        """Raise in the task what the job did not pause again for."""
+        exc = self._drive.cancellation
+        if (
+            not self.deliveries
+            and exc is not None
+            and self.due()
+            and (COUNTED or not _of_scope(exc))
+        ):
+            raise exc
 
     def let_go(self) -> None:
         self._drive.cancellation = None
@@ -85,6 +104,7 @@ class AsyncioDrive(Drive):
     _interrupted = False
     _cancelling = 0  # how often the task was already being cancelled when the job began
     _deadline: asyncio.TimerHandle | None = None
+    _late: _Request | None = None  # a cancellation that came together with a value
     _shield: asyncio.Future[Any] | None = None
     # Weak references: the job's stack leads to this object, and no collector looks in there. What
     # led on to the task would keep the job from being noticed when its task is gone.
@@ -165,7 +185,7 @@ class AsyncioDrive(Drive):
                     self._awaiting = True
                     try:
                         self.value = await (
-                            awaited if hub.driven <= TURNS else self._in_turn(awaited)
+                            awaited if hub.driven <= TURNS else self._in_turn(awaited, job, fibre)
                         )
                     except GeneratorExit:
                         raise
@@ -174,6 +194,8 @@ class AsyncioDrive(Drive):
                     self._awaiting = False
                     self.answered = True
                 if job._fibre is None or job.resume():
+                    if self._late is not None:
+                        self._late.raise_if_missed()
                     return
                 if fibre.cancel is not None:
                     self._bound(job, fibre)
@@ -181,8 +203,22 @@ class AsyncioDrive(Drive):
             hub.driven -= 1
             if self._interrupted:
                 self._forget_interruption()
+            if self.cancellation is not None:
+                self._forget_what_is_over(job)
             if job._fibre is not None or self.ctx is not None or self._deadline is not None:
                 self.end(job, fibre)
+
+    def _forget_what_is_over(self, job: Job[Any]) -> None:
+        """Do not end the task by the cancellation of a scope in the job, which was left."""
+        exc = self.cancellation
+        if exc is None:
+            return
+        if COUNTED:
+            over = not self.still_cancelled((), delivered=True)
+        else:
+            over = _of_scope(exc) and type(job._exc) is JobCancelled
+        if over:
+            self.cancellation = None
 
     def close(self) -> None:
         if self._deadline is not None:
@@ -215,6 +251,10 @@ class AsyncioDrive(Drive):
                 too = INTERRUPTION not in exc.args
             if not too:
                 return
+            if INTERRUPTION in exc.args:  # the other one's message is lost
+                if _scopes_deadline() == -math.inf:
+                    return  # a scope goes on cancelling, with its own
+                exc = CancelledError()
         self.cancellation = self.cancellation or exc
         if fibre.cancel is None and job._fibre is fibre:
             fibre.request_cancel(_Request(self, exc, job), job)
@@ -236,8 +276,7 @@ class AsyncioDrive(Drive):
         """Tell whether cleanup code waits in a cancel scope of its own (anyio's)."""
         if fibre.cancel is None or not self.is_unwinding(fibre):
             return False
-        anyio = sys.modules.get("anyio")
-        return anyio is not None and anyio.current_effective_deadline() > -math.inf
+        return _scopes_deadline() > -math.inf
 
     def _bound(self, job: Job[Any], fibre: JobFibre) -> None:
         """See to it that a job which was cancelled does not go on for ever."""
@@ -285,30 +324,32 @@ class AsyncioDrive(Drive):
         else:
             await asyncio.sleep(0)
 
-    def _in_turn(self, awaited: Awaitable[T]) -> Awaitable[T]:
+    def _in_turn(self, awaited: Awaitable[T], job: Job[Any], fibre: JobFibre) -> Awaitable[T]:
         """Return what to await instead of `awaited`, together with very many others."""
-        return _Turn(self, awaited) if asyncio.isfuture(awaited) else self._in_turn_after(awaited)
+        if asyncio.isfuture(awaited):
+            return _Turn(self, awaited)
+        return self._in_turn_after(awaited, job, fibre)
 
-    async def _in_turn_after(self, awaited: Awaitable[T]) -> T:
+    async def _in_turn_after(self, awaited: Awaitable[T], job: Job[Any], fibre: JobFibre) -> T:
         value = await awaited
         self.wake_here()
         try:
             await self.until_called()
-        except CancelledError as exc:  # not here, or the value would be lost: at the next wait
-            self._cancel_again(exc)
+        except CancelledError as exc:  # not here, or the value would be lost
+            self._cancel_later(job, fibre, exc)
         return value
 
     def set_waiter(self, waiter: asyncio.Future[Any]) -> None:
         """Have the next turn call waiter.set_result(None)."""
         self._waiter = ref(waiter)
 
-    def _cancel_again(self, exc: CancelledError) -> None:
-        if self._interrupted:
-            self._forget_interruption()
-        elif (task := self._task()) is not None:
-            if COUNTED:
-                uncancel(task)
-            task.cancel(*exc.args[:1])
+    def _cancel_later(self, job: Job[Any], fibre: JobFibre, exc: CancelledError) -> None:
+        """Have the task's cancellation raised in the job at its next pause."""
+        self._cancel(job, fibre, exc)
+        request = fibre.cancel
+        if job._fibre is fibre and isinstance(request, _Request) and not request.deliveries:
+            request.spare = True
+            self._late = request
 
     async def _answer_shielded(self, awaited: Any, *, scoped: bool) -> None:
         """Await for cleanup code: further cancellations of the task do not concern it.
@@ -368,6 +409,12 @@ class _Turn(asyncio.Future[Any]):
             super().set_exception(exc)
         else:
             super().set_result(awaited.result())
+
+
+def _scopes_deadline() -> float:
+    """Return when cancel scopes of anyio cancel the running task; -inf: they do."""
+    anyio = sys.modules.get("anyio")
+    return math.inf if anyio is None else anyio.current_effective_deadline()
 
 
 def _of_scope(exc: CancelledError) -> bool:
