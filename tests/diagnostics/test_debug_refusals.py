@@ -16,6 +16,9 @@ from core._support import finish, pauses
 needs_sigusr1 = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 here")
 
 
+pytestmark = pytest.mark.hazard("H17")
+
+
 def refusal():
     """Pause; return why it was refused."""
     try:

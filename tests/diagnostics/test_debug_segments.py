@@ -11,6 +11,8 @@ import pytest
 import pausable
 from core._support import finish, in_child, pauses
 
+pytestmark = pytest.mark.hazard("H22")
+
 DEADLINE_S = 60.0  # for what must come, on a slow machine
 
 

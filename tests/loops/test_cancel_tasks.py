@@ -16,7 +16,7 @@ import trio
 import pausable
 from core._support import in_thread, pauses
 from loops._kinds import gather, needs_3_11, tick, until_paused
-from pausable.loops._asyncio import TaskCancelled
+from pausable.loops._asyncio_cancel import TaskCancelled
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 

@@ -12,6 +12,8 @@ import pausable
 from core._support import finish, pauses
 from loops._kinds import ASYNCIO, gather, needs_3_11, run_in, tick, until_paused
 
+pytestmark = [pytest.mark.hazard("H10"), pytest.mark.hazard("C10")]
+
 try:
     import uvloop
 except ImportError:

@@ -16,81 +16,36 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 from weakref import ref
 
 from pausable import _running_loop
-from pausable._cancel import CancelRequest
 from pausable._fibre import current
 from pausable._job import Job, JobFibre
 from pausable.errors import JobCancelled
-from pausable.loops._asyncio_hub import AsyncioHub, current_hub
+from pausable.loops._asyncio_cancel import (
+    COUNTED,
+    INTERRUPTION,
+    CancelledError,
+    TaskRequest,
+    cancelling,
+    of_scope,
+    scopes_deadline,
+    uncancel,
+)
+from pausable.loops._asyncio_hub import AsyncioHub, Turn, current_hub
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import TURNS
 
-__all__ = ["AsyncioDrive", "TaskCancelled", "new_drive"]
+__all__ = ["AsyncioDrive", "new_drive"]
 
 T = TypeVar("T")
-
-#: Whether tasks count how often their cancellation is wanted (3.11).
-COUNTED: Final = hasattr(asyncio.Task, "cancelling")
-cancelling: Any = getattr(asyncio.Task, "cancelling", None)
-uncancel: Any = getattr(asyncio.Task, "uncancel", None)
-
-CancelledError = asyncio.CancelledError
-#: What a coroutine is cancelled with because its job was, by hand.
-INTERRUPTION: Final = "the job that waits for this was cancelled"
 
 FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
 
 
 _running_loop.notice()
-
-
-class TaskCancelled(JobCancelled, CancelledError):
-    """Raised in a job whose task is cancelled; `except JobCancelled` sees it too."""
-
-
-class _Request(CancelRequest):
-    """A cancellation of the task."""
-
-    def __init__(self, drive: AsyncioDrive, exc: CancelledError, job: Job[Any]) -> None:
-        super().__init__("", job)
-        self._drive = drive
-        self._args = exc.args
-        #: Let one pause be: it has a value to return that would be lost.
-        self.spare = False
-
-    def exception(self) -> BaseException:
-        return TaskCancelled(*self._args)
-
-    def due(self) -> bool:
-        if self._drive.still_cancelled(self._args, delivered=self.deliveries > 0):
-            return True
-        self._drive.withdraw()
-        return False
-
-    def deliver(self, job: Job[Any] | None) -> bool:
-        if self.spare:
-            self.spare = False
-            return True
-        return super().deliver(job)
-
-    def raise_if_missed(self) -> None:
-        """Raise in the task what the job did not pause again for."""
-        exc = self._drive.cancellation
-        if (
-            not self.deliveries
-            and exc is not None
-            and self.due()
-            and (COUNTED or not _of_scope(exc))
-        ):
-            raise exc
-
-    def let_go(self) -> None:
-        self._drive.cancellation = None
 
 
 class AsyncioDrive(Drive):
@@ -104,7 +59,7 @@ class AsyncioDrive(Drive):
     _interrupted = False
     _cancelling = 0  # how often the task was already being cancelled when the job began
     _deadline: asyncio.TimerHandle | None = None
-    _late: _Request | None = None  # a cancellation that came together with a value
+    _late: TaskRequest | None = None  # a cancellation that came together with a value
     _shield: asyncio.Future[Any] | None = None
     # Weak references: the job's stack leads to this object, and no collector looks in there. What
     # led on to the task would keep the job from being noticed when its task is gone.
@@ -153,7 +108,7 @@ class AsyncioDrive(Drive):
             task = self._task()
             return task is not None and cancelling(task) > self._cancelling
         # Nobody can tell whether it is wanted still. anyio insists by itself.
-        return not delivered or not _of_scope(CancelledError(*args))
+        return not delivered or not of_scope(CancelledError(*args))
 
     # -- driving ---------------------------------------------------------------------------------
 
@@ -216,7 +171,7 @@ class AsyncioDrive(Drive):
         if COUNTED:
             over = not self.still_cancelled((), delivered=True)
         else:
-            over = _of_scope(exc) and type(job._exc) is JobCancelled
+            over = of_scope(exc) and type(job._exc) is JobCancelled
         if over:
             self.cancellation = None
 
@@ -240,7 +195,7 @@ class AsyncioDrive(Drive):
         self, job: Job[Any], fibre: JobFibre, exc: CancelledError, *, scoped: bool = False
     ) -> None:
         """Have the task's cancellation raised in the job."""
-        if scoped and _of_scope(exc) and fibre.cancel is not None:
+        if scoped and of_scope(exc) and fibre.cancel is not None:
             fibre.cancel.nested = exc
             return
         if self._interrupted:  # it was ours
@@ -252,12 +207,12 @@ class AsyncioDrive(Drive):
             if not too:
                 return
             if INTERRUPTION in exc.args:  # the other one's message is lost
-                if _scopes_deadline() == -math.inf:
+                if scopes_deadline() == -math.inf:
                     return  # a scope goes on cancelling, with its own
                 exc = CancelledError()
         self.cancellation = self.cancellation or exc
         if fibre.cancel is None and job._fibre is fibre:
-            fibre.request_cancel(_Request(self, exc, job), job)
+            fibre.request_cancel(TaskRequest(self, exc, job), job)
 
     def _forget_interruption(self) -> None:
         if self._interrupted:
@@ -276,7 +231,7 @@ class AsyncioDrive(Drive):
         """Tell whether cleanup code waits in a cancel scope of its own (anyio's)."""
         if fibre.cancel is None or not self.is_unwinding(fibre):
             return False
-        return _scopes_deadline() > -math.inf
+        return scopes_deadline() > -math.inf
 
     def _bound(self, job: Job[Any], fibre: JobFibre) -> None:
         """See to it that a job which was cancelled does not go on for ever."""
@@ -327,7 +282,7 @@ class AsyncioDrive(Drive):
     def _in_turn(self, awaited: Awaitable[T], job: Job[Any], fibre: JobFibre) -> Awaitable[T]:
         """Return what to await instead of `awaited`, together with very many others."""
         if asyncio.isfuture(awaited):
-            return _Turn(self, awaited)
+            return Turn(self, awaited)
         return self._in_turn_after(awaited, job, fibre)
 
     async def _in_turn_after(self, awaited: Awaitable[T], job: Job[Any], fibre: JobFibre) -> T:
@@ -347,7 +302,7 @@ class AsyncioDrive(Drive):
         """Have the task's cancellation raised in the job at its next pause."""
         self._cancel(job, fibre, exc)
         request = fibre.cancel
-        if job._fibre is fibre and isinstance(request, _Request) and not request.deliveries:
+        if job._fibre is fibre and isinstance(request, TaskRequest) and not request.deliveries:
             request.spare = True
             self._late = request
 
@@ -367,7 +322,7 @@ class AsyncioDrive(Drive):
                 try:
                     await self.until_called()
                 except CancelledError as exc:
-                    if scoped and _of_scope(exc):
+                    if scoped and of_scope(exc):
                         nested = exc
                         shield.cancel()
                     else:
@@ -380,46 +335,6 @@ class AsyncioDrive(Drive):
         except BaseException as exc:
             self.exc = nested or exc if isinstance(exc, CancelledError) else exc
         self.answered = True
-
-
-class _Turn(asyncio.Future[Any]):
-    """Ends as another future does, but in its driver's turn."""
-
-    __slots__ = ("_awaited", "_drive")
-
-    def __init__(self, drive: AsyncioDrive, awaited: asyncio.Future[Any]) -> None:
-        super().__init__(loop=drive.hub.loop)
-        self._awaited = awaited
-        self._drive = drive
-        drive.set_waiter(self)
-        awaited.add_done_callback(drive.wake_here)
-
-    def cancel(self, msg: Any = None) -> bool:
-        return self._awaited.cancel(msg)
-
-    def set_result(self, _none: object) -> None:
-        """Take over the outcome: it is the driver's turn (or a wake that means nothing here)."""
-        awaited = self._awaited
-        if not awaited.done():
-            return
-        self._drive.called = False
-        if awaited.cancelled():
-            super().cancel()
-        elif (exc := awaited.exception()) is not None:
-            super().set_exception(exc)
-        else:
-            super().set_result(awaited.result())
-
-
-def _scopes_deadline() -> float:
-    """Return when cancel scopes of anyio cancel the running task; -inf: they do."""
-    anyio = sys.modules.get("anyio")
-    return math.inf if anyio is None else anyio.current_effective_deadline()
-
-
-def _of_scope(exc: CancelledError) -> bool:
-    """Tell whether a cancel scope of anyio cancelled the task; asyncio's own do not say."""
-    return str(exc.args[0] if exc.args else "").startswith("Cancelled via cancel scope")
 
 
 def new_drive() -> AsyncioDrive:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from pausable import _report
 from pausable._pool import all_pools
 from pausable.loops._hub import Hub
 
-__all__ = ["AsyncioHub", "current_hub"]
+__all__ = ["AsyncioHub", "Turn", "current_hub"]
+
+if TYPE_CHECKING:
+    from pausable.loops._asyncio import AsyncioDrive
 
 #: Later than any program runs.
 NEVER_S: Final = 1e9
@@ -70,3 +73,32 @@ def current_hub() -> AsyncioHub:
         # On the loop itself: it has to live as long, and a weak table would be in the way of that.
         hub = loop._pausable_hub = AsyncioHub(loop)
     return hub
+
+
+class Turn(asyncio.Future[Any]):
+    """Ends as another future does, but in its driver's turn."""
+
+    __slots__ = ("_awaited", "_drive")
+
+    def __init__(self, drive: AsyncioDrive, awaited: asyncio.Future[Any]) -> None:
+        super().__init__(loop=drive.hub.loop)
+        self._awaited = awaited
+        self._drive = drive
+        drive.set_waiter(self)
+        awaited.add_done_callback(drive.wake_here)
+
+    def cancel(self, msg: Any = None) -> bool:
+        return self._awaited.cancel(msg)
+
+    def set_result(self, _none: object) -> None:
+        """Take over the outcome: it is the driver's turn (or a wake that means nothing here)."""
+        awaited = self._awaited
+        if not awaited.done():
+            return
+        self._drive.called = False
+        if awaited.cancelled():
+            super().cancel()
+        elif (exc := awaited.exception()) is not None:
+            super().set_exception(exc)
+        else:
+            super().set_result(awaited.result())

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from weakref import ref
 
 from pausable import _report
-from pausable.loops._asyncio import COUNTED, AsyncioDrive, uncancel
+from pausable.loops._asyncio import AsyncioDrive
+from pausable.loops._asyncio_cancel import COUNTED, uncancel
 from pausable.loops._asyncio_hub import current_hub
 from pausable.loops._drive import context_of_task
 from pausable.loops._portal import HAND_BACK, Portal, PortalCoroutine, Relay, Takeover
