@@ -382,6 +382,8 @@ class JobPool:
         self._refuse_outstanding()
         self._closed = True
         self.shrink()
+        while self._waiting:  # they will be refused
+            self._waiting.pop(0)[1]()
 
     def _paused(self) -> list[Job[Any]]:
         """Return handles of all jobs that are paused, also of those that have lost theirs."""

@@ -97,7 +97,7 @@ class Turn(asyncio.Future[Any]):
             return
         self._drive.called = False
         if awaited.cancelled():
-            super().cancel()
+            super().cancel(getattr(awaited, "_cancel_message", None))  # scopes know theirs by it
         elif (exc := awaited.exception()) is not None:
             super().set_exception(exc)
         else:

@@ -18,7 +18,7 @@ from pausable.loops._asyncio import AsyncioDrive
 from pausable.loops._asyncio_cancel import COUNTED, uncancel
 from pausable.loops._asyncio_hub import current_hub
 from pausable.loops._drive import context_of_task
-from pausable.loops._portal import HAND_BACK, Portal, PortalCoroutine, Relay, Takeover
+from pausable.loops._portal import HAND_BACK, Portal, PortalCoroutine, Takeover, Yielded
 
 __all__ = ["AsyncioTakeover", "task_factory"]
 
@@ -117,7 +117,7 @@ class AsyncioTakeover(Takeover):
 
     async def leave(self) -> None:
         self._handover.left = True
-        await Relay(HAND_BACK)
+        await Yielded(HAND_BACK)
 
 
 def new_portal() -> AsyncioPortal:

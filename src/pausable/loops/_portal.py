@@ -18,7 +18,7 @@ from pausable._job import Job, JobFibre, current_fibre, launch
 from pausable._threads import thread_pool
 from pausable.loops._drive import Drive
 
-__all__ = ["HAND_BACK", "Portal", "PortalCoroutine", "Relay", "Takeover", "in_portal"]
+__all__ = ["HAND_BACK", "Portal", "PortalCoroutine", "Takeover", "Yielded", "in_portal"]
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 HAND_BACK: Final = object()
 
 
-class Relay:
+class Yielded:
     """Awaiting it yields a message to the loop, and returns what the loop sends."""
 
     __slots__ = ("_message",)
@@ -51,8 +51,13 @@ class Portal(Drive):
 
     async def run_through(self, coroutine: Coroutine[Any, Any, T], first: Any) -> T:
         """Run `coroutine` to its end, or until it leaves (None)."""
+
+        def steps() -> T | None:
+            return self._steps(coroutine, first)
+
+        steps.__name__ = getattr(coroutine, "__name__", "portal")  # what the job is named after
         with self.as_owner():
-            job = launch(thread_pool(), None, self, self._steps, (coroutine, first), None)
+            job = launch(thread_pool(), None, self, steps, (), None)
         fibre = job._fibre
         if fibre is not None:
             await self.until_done(job, fibre)
@@ -75,6 +80,8 @@ class Portal(Drive):
                     if awaited is not None:
                         self.exc = exc
                     else:
+                        if isinstance(fibre.cancel, _Once):  # raised already, and handled
+                            fibre.cancel = None
                         fibre.request_cancel(_Once(exc, job), job)
                 self.answered = True
                 with self.as_owner():
@@ -95,7 +102,7 @@ class Portal(Drive):
             if message is HAND_BACK:
                 return None
             try:
-                value = self.wait_for(Relay(message))
+                value = self.wait_for(Yielded(message))
                 step = coroutine.send
             except BaseException as exc:
                 value, step = exc, coroutine.throw
@@ -109,11 +116,11 @@ class _Once(CancelRequest):
         super().__init__("", job)
         self._exc = exc
 
-    def exception(self) -> BaseException:
-        return self._exc
-
-    def due(self) -> bool:
-        return self.deliveries == 0
+    def deliver(self, _job: object) -> bool:
+        if self.deliveries:
+            return False
+        self.deliveries = 1
+        raise self._exc
 
 
 def in_portal() -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 import trio
 
+from pausable.errors import JobCancelled
 from pausable.loops._drive import context_of_task
-from pausable.loops._portal import HAND_BACK, Portal, Relay, Takeover
+from pausable.loops._portal import HAND_BACK, Portal, Takeover, Yielded
 from pausable.loops._trio import TrioDrive, current_hub
 
 __all__ = ["TrioTakeover"]
@@ -21,7 +22,9 @@ class TrioPortal(Portal, TrioDrive):
     """Runs a coroutine step by step in a job of a trio task."""
 
     async def portal_await(self, awaited: Any) -> Any:
-        return await awaited
+        with trio.CancelScope() as self._scope:
+            return await awaited
+        raise JobCancelled("the job of this portal was cancelled")
 
 
 class TrioTakeover(Takeover):
@@ -42,11 +45,11 @@ class TrioTakeover(Takeover):
 
     async def leave(self) -> None:
         self._task.coro = self._coroutine
-        await Relay(HAND_BACK)
+        await Yielded(HAND_BACK)
         self._stand_in.close()
 
     async def _run(self) -> Any:
-        first = await Relay(None)
+        first = await Yielded(None)
         result = await self.portal.run_through(self._coroutine, first)
         if self._task.coro is not self._stand_in:
             # What trio sends now goes to the coroutine, which waits in leave().
