@@ -420,7 +420,7 @@ def memory(options: argparse.Namespace) -> dict:
             line += " " * 22
         line += f"{found['resume_us']:8.2f} µs each"
         if "on_top_kb" in found:
-            line += f"  {verdict(on_top <= GOAL_KB)}"
+            line += f"  {verdict(found['kb'] <= GOAL_KB)}"
         print(line)
     return results
 

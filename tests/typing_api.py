@@ -1,5 +1,6 @@
 """Type-checked, not run: what mypy has to infer for users."""
 
+import asyncio
 from concurrent.futures import Future
 from typing import Any
 
@@ -104,3 +105,4 @@ async def wrapped() -> None:
     await asynchronous("key")  # type: ignore[call-arg]
     await Signer().sign("digest")  # type: ignore[arg-type]
     pausable.run_blocking(sign, "key")  # type: ignore[call-arg]
+    asyncio.get_running_loop().set_task_factory(pausable.task_factory)

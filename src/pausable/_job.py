@@ -535,7 +535,7 @@ class Job(Handle[T]):
         if self._fibre.state is RUNNING:
             raise JobStateError(f"{self!r} cannot be closed: {why_not(RUNNING, Step.RESUME)}")
         self._check_thread(self._fibre)
-        check_timeout(timeout_s)
+        timeout_s = check_timeout(timeout_s)
         # What needs the driver's loop cannot be waited for here: this blocks the loop.
         driver, self._fibre.driver = self._fibre.driver, None
         if timeout_s is None:

@@ -47,6 +47,7 @@ def _give_up(job: Job[Any], exc: BaseException) -> None:
     What a job raises that nobody asks for (sys.exit() in its cleanup, say) ends that job alone.
     """
     if not job.done():
-        _report.not_unwound(repr(job), exc, job._stack_text())
+        why = str(exc).partition("It is paused at")[0].rstrip("; ")  # said once is enough
+        _report.not_unwound(repr(job), why, job._stack_text())
     elif isinstance(exc, KeyboardInterrupt):
         raise exc

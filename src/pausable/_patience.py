@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import threading
 import time
 from typing import Final
 
@@ -14,17 +15,20 @@ __all__ = ["POLL_S", "check_timeout", "wait_until_awake"]
 POLL_S: Final = 0.01
 
 
-def check_timeout(timeout_s: float | None) -> None:
-    """Refuse what is no time to wait.
+def check_timeout(timeout_s: float | None) -> float | None:
+    """Refuse what is no time to wait; return it, no longer than clocks can count.
 
     Raises:
         TypeError: it is no number.
         ValueError: it is negative, or not a number (nan).
     """
-    if timeout_s is not None and not isinstance(timeout_s, (int, float)):
+    if timeout_s is None:
+        return None
+    if not isinstance(timeout_s, (int, float)):
         raise TypeError(f"timeout_s has to be a number of seconds, or None, not {timeout_s!r}")
-    if timeout_s is not None and not timeout_s >= 0:
+    if not timeout_s >= 0:
         raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+    return min(timeout_s, threading.TIMEOUT_MAX)
 
 
 def wait_until_awake(ctx: WaitContext | None, deadline: float) -> bool:

@@ -64,7 +64,7 @@ def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = N
         driver = fibre.driver
     if driver is not None and timeout_s is None and driver.can_await(awaited):
         return driver.wait_for(awaited)  # type: ignore[no-any-return]
-    check_timeout(timeout_s)
+    timeout_s = check_timeout(timeout_s)
     if all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
         return _wait_for_future(awaited, timeout_s)  # type: ignore[arg-type]
     if driver is None or timeout_s is None or not driver.can_await(awaited):
@@ -83,14 +83,14 @@ def _in_own_loop(fibre: JobFibre) -> bool:
 
 
 def _wait_for_future(awaited: Completable[T], timeout_s: float | None) -> T:
-    if timeout_s is not None:
-        timeout_s = min(timeout_s, threading.TIMEOUT_MAX)
     if not awaited.done():
         waker = _own_waker()
         fibre = current_fibre()
         in_own_loop = fibre is not None and _in_own_loop(fibre)
+        driver = None if fibre is None or fibre.blocks else fibre.driver
         del fibre  # see _own_waker
-        _refuse_stuck_loop(awaited, blocks=waker is None or waker.driver_blocks or in_own_loop)
+        if driver is None or in_own_loop or not driver.can_await(awaited):
+            _refuse_stuck_loop(awaited, blocks=waker is None or waker.driver_blocks or in_own_loop)
         if waker is not None:
             _pause_until_done(waker, awaited, timeout_s)
         else:
@@ -108,10 +108,17 @@ def _refusal(awaited: object) -> Exception:
         )
     text = repr(awaited)
     discard(awaited)
+    fibre = current_fibre()
+    if fibre is not None and fibre.driver is not None and fibre.blocks:
+        return WouldDeadlock(
+            f"{text} cannot be awaited inside pause_blocked() or guarded(): its loop runs in this"
+            " thread, which may not pause there; wait before or after that block"
+        )
     return WouldDeadlock(
         f"{text} has to be awaited by an event loop, and none drives this code: call it with"
-        " `await pausable.run(fn, ...)` (and not inside pause_blocked(), pausable.map or a job of"
-        " pausable.start), or pass asyncio.run_coroutine_threadsafe(coroutine, loop)"
+        " `await pausable.run(fn, ...)` or in an `async with pausable.portal():` (jobs of"
+        " pausable.start, pausable.map and pausable.run_blocking have no loop), or pass"
+        " asyncio.run_coroutine_threadsafe(coroutine, loop)"
     )
 
 

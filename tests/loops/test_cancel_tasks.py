@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import ctypes
 import functools
 import gc
+import os
+import signal
 import threading
 
 import anyio
@@ -648,3 +651,77 @@ def test_cleanup_that_needs_a_closed_loop_is_refused():
     assert log == ["refused"]
     del task
     coroutine.close()
+
+
+# -- cleanup in the task ---------------------------------------------------------------------------
+
+
+def test_cleanup_awaits_in_its_own_task_and_context(run_loop):
+    seen, var = [], contextvars.ContextVar("var", default="unset")
+
+    async def cleanup():
+        await asyncio.sleep(0)
+        var.set("set by cleanup")
+        seen.append(asyncio.current_task())
+
+    def body():
+        try:
+            pausable.wait_for(asyncio.sleep(3600))
+        finally:
+            pausable.wait_for(cleanup())
+
+    async def work():
+        try:
+            await pausable.run(body)
+        finally:
+            seen.append(var.get())
+
+    async def main():
+        task = asyncio.ensure_future(work())
+        await until_paused()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert seen == [task, "set by cleanup"]
+
+    run_loop(main())
+
+
+@pytest.mark.hazard("H17")
+def test_ctrl_c_reaches_a_job_in_trio_that_runs():
+    def busy():
+        os.kill(os.getpid(), signal.SIGINT)
+        return sum(range(10_000_000))
+
+    async def main():
+        with pytest.raises(KeyboardInterrupt):
+            await pausable.run(busy)
+        return "raised in the job"
+
+    assert trio.run(main) == "raised in the job"
+
+
+def test_a_pool_that_is_closed_lets_nobody_wait(run_anywhere):
+    def body():
+        while True:
+            pausable.pause()
+
+    async def main():
+        pausable.init_thread(max_size=1)
+        failed = []
+
+        async def one():
+            try:
+                await pausable.run(body)
+            except (pausable.JobCancelled, pausable.JobStateError) as exc:
+                failed.append(type(exc))
+
+        async def close():
+            await until_paused()
+            await tick(3)
+            pausable.cleanup_thread(cancel=True)
+
+        await gather(one(), one(), one(), close())
+        assert failed.count(pausable.JobStateError) == 2
+
+    run_anywhere(main())

@@ -328,3 +328,36 @@ def test_a_crowd_in_trio_that_is_cancelled():
         await pausable.run(pauses, 2)
 
     trio.run(main)
+
+
+def test_in_a_crowd_a_cancellation_keeps_its_message(run_loop):
+    raised = []
+
+    async def one():
+        future = asyncio.get_running_loop().create_future()
+        try:
+            await pausable.run(pausable.wait_for, future)
+        except asyncio.CancelledError as exc:
+            raised.append(exc.args)
+
+    async def main():
+        tasks = [asyncio.ensure_future(one()) for _ in range(TURNS + 10)]
+        await tick(2)
+        for task in tasks:
+            task.cancel("why")
+        await asyncio.gather(*tasks)
+
+    run_loop(main())
+    assert raised == [("why",)] * (TURNS + 10)
+
+
+def test_in_a_crowd_scopes_in_jobs_know_their_own_cancellation(run_anyio):
+    def body():
+        with anyio.move_on_after(0.01) as scope:
+            pausable.wait_for(anyio.sleep_forever())
+        return scope.cancelled_caught
+
+    async def main():
+        return await gather(*[pausable.run(body) for _ in range(TURNS + 10)])
+
+    assert run_anyio(main) == [True] * (TURNS + 10)

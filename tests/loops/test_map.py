@@ -14,7 +14,7 @@ import pytest
 
 import pausable
 from core._support import in_thread, one_pipe_after_another, pauses
-from pausable.loops._blocking import Driver
+from pausable.loops._blocking import ScriptLoop
 
 FDS = Path("/proc/self/fd")
 
@@ -355,7 +355,7 @@ def test_a_forked_child_that_closes_its_copy_leaves_the_parents_alone():
         return os.read(reader, 1)
 
     with pausable.map(lambda _: body(), [0]) as calls:
-        calls._driver = driver = Driver(pausable.thread_pool())
+        calls._driver = driver = ScriptLoop(pausable.thread_pool())
         calls._fill(driver)
         pid = os.fork()
         if not pid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import gc
 
@@ -525,3 +526,46 @@ def test_an_asyncio_task_that_ends_in_a_portal_is_told_what_to_do(caplog):
     with pytest.raises(RuntimeError, match="already awaited"):
         asyncio.run(main())
     assert "async with pausable.portal()" in caplog.text
+
+
+def test_a_second_cancellation_arrives_while_the_first_is_handled(run_anyio):
+    log = []
+
+    def waits():
+        pausable.wait_for(concurrent.futures.Future())
+
+    async def main():
+        async with pausable.portal():
+            with anyio.move_on_after(0.05):
+                try:
+                    with anyio.fail_after(0.01):
+                        waits()
+                except TimeoutError:
+                    log.append("inner")
+                    waits()
+        return log
+
+    assert run_anyio(main) == ["inner"]
+
+
+def test_the_job_of_a_portal_is_named_after_the_coroutine_and_can_be_cancelled(run_anywhere):
+    async def request():
+        async with pausable.portal():
+            pausable.wait_for(concurrent.futures.Future())
+
+    async def main():
+        async def cancel():
+            while not pausable.jobs():
+                await tick()
+            (job,) = pausable.jobs()
+            assert "steps" not in job.name
+            job.cancel()
+
+        with pytest.raises(BaseException) as info:
+            await gather(request(), cancel())
+        raised = info.value
+        while hasattr(raised, "exceptions"):
+            (raised,) = raised.exceptions
+        assert isinstance(raised, pausable.JobCancelled)
+
+    run_anywhere(main())

@@ -86,3 +86,17 @@ def test_what_is_no_synchronous_function_is_refused_at_once():
         pausable.to_async(Key(1).sign)
     with pytest.raises(TypeError, match="fn has to be callable"):
         pausable.to_async(3)
+
+
+@pytest.mark.parametrize("take", [pausable.run, pausable.map, pausable.run_blocking])
+def test_what_would_only_make_a_coroutine_is_refused(take):
+    class Asynchronous:
+        async def __call__(self, _n):
+            raise AssertionError
+
+    async def asynchronous(_n):
+        raise AssertionError
+
+    for fn in (asynchronous, functools.partial(asynchronous, 1), Asynchronous()):
+        with pytest.raises(TypeError, match="is a coroutine function"):
+            take(fn, [1])

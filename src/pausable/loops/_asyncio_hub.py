@@ -66,7 +66,13 @@ def current_hub() -> AsyncioHub:
     Raises:
         RuntimeError: no loop is running.
     """
-    loop: Any = asyncio.get_running_loop()
+    try:
+        loop: Any = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "no running event loop: await this in an asyncio or a trio task; in a script use"
+            " pausable.run_blocking or pausable.map"
+        ) from None
     try:
         hub: AsyncioHub = loop._pausable_hub
     except AttributeError:

@@ -126,7 +126,9 @@ def new_portal() -> AsyncioPortal:
 
 
 def task_factory(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
+    loop: asyncio.AbstractEventLoop,
+    coroutine: Coroutine[Any, Any, T] | Generator[Any, None, T],
+    **options: Any,
 ) -> asyncio.Task[T]:
     """Make a task whose coroutine runs through a portal from its first step on."""
     return asyncio.Task(PortalCoroutine(coroutine, new_portal), loop=loop, **options)

@@ -21,7 +21,7 @@ from pausable._wakefd import WakeFd
 from pausable.errors import ForkedJobError, WrongThread
 from pausable.loops._promise import Patience
 
-__all__ = ["Driver"]
+__all__ = ["ScriptLoop"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class _Task(Generic[T]):
     """A job under way, and how it is watched."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: ScriptLoop) -> None:
         self.ctx = WaitContext()
         self.ctx.set_callback(self.wake)
         self.ctx.driver_blocks = True
@@ -52,7 +52,7 @@ class _Task(Generic[T]):
         self._queued = False
 
 
-class Driver:
+class ScriptLoop:
     """Resumes the jobs of one thread as they become ready."""
 
     def __init__(self, pool: JobPool) -> None:

@@ -13,7 +13,7 @@ from pausable._fibre import current
 from pausable._job import Job, JobFibre, launch
 from pausable._thread_local import get_ident
 from pausable.errors import NoJobsAvailable
-from pausable.loops._hub import Hub, Watch
+from pausable.loops._hub import FdWatch, Hub
 from pausable.loops._promise import Patience
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ T = TypeVar("T")
 class Drive(Driver):
     """Resumes one job in the task that awaits `run`."""
 
+    #: What makes the job's function fit for this loop, if it has to be.
+    wrap: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     #: The wait context that the job made, if it did.
     ctx: WaitContext | None = None
     #: The task's cancellation, while the job is being unwound for it.
@@ -37,7 +39,7 @@ class Drive(Driver):
 
     _queued = False
     _patience: Patience | None = None
-    _watch: Watch | None = None
+    _watch: FdWatch | None = None
 
     def __init__(self, hub: Hub, context: Context) -> None:
         self.context = context
@@ -109,7 +111,7 @@ class Drive(Driver):
         """Watch what the job waits for; return when to look again unless it is woken before."""
         if ctx is not None and (self._watch is not None or ctx.has_fds()):
             if self._watch is None:
-                self._watch = Watch(self.hub, ctx, self.wake_here)
+                self._watch = FdWatch(self.hub, ctx, self.wake_here)
             self._watch.update()
         if self._patience is None:
             self._patience = Patience()

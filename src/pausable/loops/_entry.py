@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pausable._job import launch
 from pausable._threads import thread_pool
 from pausable.errors import JobCancelled, JobStateError
-from pausable.loops._blocking import Driver
+from pausable.loops._blocking import ScriptLoop
+from pausable.loops._callable import CO_COROUTINE, check_synchronous
 from pausable.loops._here import drive_here, takeover_here
 from pausable.loops._map import Map
 from pausable.loops._portal import in_portal
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from asyncio import Task
 
 __all__ = ["map", "portal", "run", "run_blocking", "task_factory", "to_async"]
-
-#: A code object's mark of `async def`, as of inspect, which takes long to import.
-CO_COROUTINE: Final = 0x80
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -52,23 +50,14 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
         Exception: whatever the call raises.
     """
     if type(fn) is not FunctionType or fn.__code__.co_flags & CO_COROUTINE:
-        _check(fn)
+        check_synchronous(fn)
     return _run(fn, args, kwargs)
-
-
-def _check(fn: Any) -> None:
-    if not callable(fn):
-        raise TypeError(f"fn has to be callable, not {fn!r}")
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & CO_COROUTINE:
-        raise TypeError(
-            f"{fn!r} is a coroutine function, and jobs are for synchronous ones: await it, or in a"
-            " job wait_for(coroutine)"
-        )
 
 
 async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     drive = drive_here()
+    if drive.wrap is not None:
+        fn = drive.wrap(fn)
     pool = thread_pool()
     if pool.max_size is None:
         job = launch(pool, None, drive, fn, args, kwargs or None)
@@ -86,6 +75,9 @@ async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, An
     return job.result()
 
 
+_run.__qualname__ = "pausable.run"  # what tasks and warnings show
+
+
 def to_async(fn: Callable[P, T], /) -> Callable[P, Coroutine[Any, Any, T]]:
     """Make a coroutine function of a synchronous one: each call is a job, as by `run`.
 
@@ -95,7 +87,7 @@ def to_async(fn: Callable[P, T], /) -> Callable[P, Coroutine[Any, Any, T]]:
     Raises:
         TypeError: `fn` cannot be called, or is a coroutine function already.
     """
-    _check(fn)
+    check_synchronous(fn)
 
     @wraps(fn)
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -110,7 +102,8 @@ class portal:  # noqa: N801  # reads as a statement: async with portal():
     In the block, code that the task's coroutine calls, and that calls `wait_for`, pauses the task,
     as if it awaited; no `run` is needed at each call. Inside another portal it does nothing.
 
-    Each step of the task costs about a microsecond more. A cancellation is the coroutine's own
+    Each step of the task costs more than without, also where nothing pauses; other tasks, those
+    that it creates too, are not in it. A cancellation is the coroutine's own
     business: it is raised once, at the `await` or the `wait_for`, and is not sticky.
 
     Pauses: the task, wherever code below it waits.
@@ -143,7 +136,9 @@ class portal:  # noqa: N801  # reads as a statement: async with portal():
             await takeover.leave()
 
 
-def task_factory(loop: Any, coroutine: Coroutine[Any, Any, T], **options: Any) -> Task[T]:
+def task_factory(
+    loop: Any, coroutine: Coroutine[Any, Any, T] | Generator[Any, None, T], **options: Any
+) -> Task[T]:
     """Make asyncio tasks that are in a `portal` from their first step to their last.
 
     Switch it on once: `asyncio.get_running_loop().set_task_factory(pausable.task_factory)`.
@@ -168,8 +163,8 @@ def run_blocking(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         NoJobsAvailable: jobs of others fill the thread's pool.
         Exception: whatever the call raises.
     """
-    _check(fn)
-    driver = Driver(thread_pool())
+    check_synchronous(fn)
+    driver = ScriptLoop(thread_pool())
     try:
         job = driver.start(fn, args, kwargs)
         while not job.done():

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from pausable._wait_context import WaitContext
 
-__all__ = ["TURNS", "Hub", "Watch", "Woken"]
+__all__ = ["TURNS", "FdWatch", "Hub", "Woken"]
 
 #: How many jobs may be resumed in one tick of the loop: about a millisecond.
 TURNS: Final = 128
@@ -137,7 +137,7 @@ class Hub(ABC):
         """Take back `_register`."""
 
 
-class Watch:
+class FdWatch:
     """Keeps a hub watching exactly the descriptors of one wait context."""
 
     def __init__(self, hub: Hub, ctx: WaitContext, wake: Callable[[], object]) -> None:

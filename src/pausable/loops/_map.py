@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 from pausable._job import Job
 from pausable._threads import thread_pool
 from pausable.errors import JobStateError, NoJobsAvailable
-from pausable.loops._blocking import Driver
+from pausable.loops._blocking import ScriptLoop
+from pausable.loops._callable import check_synchronous
 
 __all__ = ["Map"]
 
@@ -30,8 +31,7 @@ class Map(Iterator[T]):
         *,
         as_completed: bool,
     ) -> None:
-        if not callable(fn):
-            raise TypeError(f"fn has to be callable, not {fn!r}")
+        check_synchronous(fn)
         if not isinstance(jobs, int) or isinstance(jobs, bool):
             raise TypeError(f"jobs has to be an int, not {jobs!r}")
         if jobs < 1:
@@ -41,7 +41,7 @@ class Map(Iterator[T]):
         self._jobs = jobs
         self._as_completed = as_completed
         self._pending: deque[Job[T]] = deque()  # in the order of the results
-        self._driver: Driver | None = None  # made by the first next(), in whose thread all runs
+        self._driver: ScriptLoop | None = None  # made by the first next(), in whose thread all runs
         self._closed = False
 
     def __iter__(self) -> Map[T]:
@@ -52,7 +52,7 @@ class Map(Iterator[T]):
         if self._closed:
             raise StopIteration
         if self._driver is None:
-            self._driver = Driver(thread_pool())
+            self._driver = ScriptLoop(thread_pool())
         driver = self._driver
         driver.check_thread()
         try:
@@ -84,7 +84,7 @@ class Map(Iterator[T]):
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _fill(self, driver: Driver) -> None:
+    def _fill(self, driver: ScriptLoop) -> None:
         """Start as many jobs as may be under way."""
         while (
             self._calls is not None
@@ -102,7 +102,7 @@ class Map(Iterator[T]):
             else:
                 self._pending.append(job)
 
-    def _start(self, driver: Driver, args: tuple[Any, ...]) -> Job[T]:
+    def _start(self, driver: ScriptLoop, args: tuple[Any, ...]) -> Job[T]:
         while True:
             try:
                 return driver.start(self._fn, args)

@@ -52,18 +52,20 @@ class Portal(Drive):
     async def run_through(self, coroutine: Coroutine[Any, Any, T], first: Any) -> T:
         """Run `coroutine` to its end, or until it leaves (None)."""
 
-        def steps() -> T | None:
+        def steps() -> Any:
             return self._steps(coroutine, first)
 
         steps.__name__ = getattr(coroutine, "__name__", "portal")  # what the job is named after
         with self.as_owner():
-            job = launch(thread_pool(), None, self, steps, (), None)
+            fn = steps if self.wrap is None else self.wrap(steps)
+            job = launch(thread_pool(), None, self, fn, (), None)
         fibre = job._fibre
         if fibre is not None:
             await self.until_done(job, fibre)
         elif self.ctx is not None:
             self.close()
-        return job.result()  # type: ignore[return-value]
+        result: T = job.result()
+        return result
 
     async def until_done(self, job: Job[Any], fibre: JobFibre) -> None:
         try:
@@ -154,8 +156,12 @@ class Takeover(ABC):
 class PortalCoroutine(Coroutine[Any, Any, T]):
     """A coroutine that goes through a portal from its first step on."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], new_portal: Callable[[], Portal]) -> None:
-        self._coroutine = coroutine
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        new_portal: Callable[[], Portal],
+    ) -> None:
+        self._coroutine: Any = coroutine
         self._new_portal = new_portal
         self._run: Coroutine[Any, Any, T] | None = None
 
