@@ -64,6 +64,16 @@ print(anyio.run(main, backend={backend!r}))
     for backend in ("asyncio", "trio")
 }
 
+PORTAL = """
+async def main():
+    async with pausable.portal():
+        return [sign(n) for n in range(3)]
+"""
+RUN |= {
+    "portal in asyncio": PORTAL + "import asyncio\nprint(asyncio.run(main()))\n",
+    "portal in trio": PORTAL + "import trio\nprint(trio.run(main))\n",
+}
+
 
 @pytest.mark.parametrize("what", RUN)
 def test_programs_run_as_without_it(monkeypatch, what):
