@@ -70,6 +70,8 @@ class _Lock:
         """Tell whether it is held."""
         return bool(self._lock.locked())
 
+    acquire_lock, release_lock, locked_lock = acquire, release, locked  # its old names
+
     def __enter__(self) -> bool:
         return self.acquire()
 
