@@ -33,6 +33,9 @@ class Driver(ABC):
     value: Any = None
     exc: BaseException | None = None
 
+    #: Whether the jobs have a C frame at their root already, which is nobody's fault.
+    native = False
+
     #: The task's own: what the job sets in it, the task sees.
     context: Context
 

@@ -82,7 +82,8 @@ def dump_on_signal(
 
     The handler replaces the one that was there, and calls it not; it is returned, and
     `signal.signal(signum, previous)` puts it back. Python runs handlers in the main thread, when
-    that runs Python code: while it blocks in C, the dump waits.
+    that runs Python code: while it blocks in C, the dump waits. What cannot be written (the file is
+    closed, its reader gone, a non-blocking pipe full) is left out in silence.
 
     Threads: the main thread.
 
@@ -115,7 +116,13 @@ def dump_on_signal(
         import json  # noqa: F401, PLC0415  # now: a handler may interrupt an import
 
     def write_dump(_signum: int, _frame: FrameType | None) -> None:
-        _write(dump(format), file if file is not None else sys.stderr)
+        target = file if file is not None else sys.stderr
+        if target is None:  # pythonw has no stderr
+            return
+        try:
+            _write(dump(format), target)
+        except Exception:
+            pass  # a full or broken pipe, say: it would be raised in whatever the signal came into
 
     return signal.signal(signum, write_dump)
 
@@ -125,10 +132,8 @@ def _check_format(wished: str) -> None:
         raise ValueError(f"format has to be 'text' or 'json', not {wished!r}")
 
 
-def _write(text: str, file: TextIO | None) -> None:
+def _write(text: str, file: TextIO) -> None:
     """Write to the descriptor under a file: its buffers may be in use below this very call."""
-    if file is None:  # pythonw has no stderr
-        return
     try:
         fd = file.fileno()
     except (AttributeError, OSError, ValueError):  # io.StringIO and its kind

@@ -26,8 +26,9 @@ def add_hooks(hooks: object) -> None:
     A job gets `on_start` first, `on_finish` last and once, and between them `on_pause` and
     `on_resume` in turns; one that is cancelled or unwound has its `on_resume` too. The first three
     run in the job, as if it had called them (its context variables, its `current_job()`), but
-    cannot pause it. What a hook raises is logged (logger "pausable") and disturbs nobody. Several
-    are called in the order in which they were added.
+    cannot pause it. What a hook raises is logged (logger "pausable") and disturbs nobody,
+    `SystemExit` too; `KeyboardInterrupt` alone goes on. Several are called in the order in which
+    they were added.
 
     A job that was lost and is unwound has a new handle with the same `name`: use the name as a key.
     Hooks that keep the job itself keep it from being noticed when it is lost.

@@ -364,10 +364,12 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
         fibre.pool.drop(fibre)
     else:
         fibre.pool.idle.append(fibre)
-    if watch is not None:
-        watch.finish(job)
-    for callback in callbacks:
-        call_back(callback, job)
+    try:
+        if watch is not None:
+            watch.finish(job)
+    finally:  # a Ctrl-C may hit a hook
+        for callback in callbacks:
+            call_back(callback, job)
 
 
 def _recover(job: Job[Any], fibre: JobFibre) -> None:

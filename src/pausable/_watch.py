@@ -23,7 +23,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pausable import _report
-from pausable._fibre import hide
+from pausable._fibre import FibreExit, hide
 
 if TYPE_CHECKING:
     from pausable._job import Job, JobFibre
@@ -230,7 +230,9 @@ def _tell(calls: tuple[Callable[[Any], object], ...], fibre: JobFibre) -> None:
 def _make(call: Callable[[Any], object], job: Job[Any] | None) -> None:
     try:
         call(job)
-    except Exception:
+    except (KeyboardInterrupt, FibreExit):  # the user's, and the interpreter's: not the hook's
+        raise
+    except BaseException:
         _report.hook_failed(call, job)
 
 

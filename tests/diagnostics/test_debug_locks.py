@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import concurrent.futures
 import queue
 import threading
@@ -205,6 +206,28 @@ def test_locks_behave_as_the_real_ones_do():
     lock._at_fork_reinit()
     rlock._at_fork_reinit()
     assert "debug mode" in repr(rlock)
+
+
+@pytest.mark.parametrize("kind", ["allocate_lock", "RLock"])
+def test_locks_have_all_names_that_the_real_ones_have(kind):
+    real, watched = getattr(_thread, kind)(), getattr(threading, kind.replace("allocate_l", "L"))()
+    assert [name for name in dir(real) if not hasattr(watched, name)] == []
+
+
+def test_a_lock_that_was_taken_by_its_old_name_counts():
+    lock = threading.Lock()
+
+    def body():
+        lock.acquire_lock()
+        pausable.pause()
+        assert lock.locked_lock()
+        lock.release_lock()
+        pausable.pause()
+
+    with pytest.warns(HELD) as caught:
+        finish(pausable.start(body))
+    assert len(caught) == 1
+    assert not lock.locked_lock()
 
 
 def test_plain_locks_are_made_again_afterwards_and_watched_ones_go_on_working():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import functools
 import json
@@ -101,12 +102,39 @@ def test_it_is_the_same_in_other_threads_and_in_jobs_of_jobs():
 
 
 @needs_311
-def test_where_warnings_are_errors_the_job_is_paused_still():
+def test_where_warnings_are_errors_it_is_logged_and_the_job_goes_on(caplog):
     job = pausable.start(NATIVE["sort"])
-    with pytest.raises(pausable.NativeFrameWarning):
-        job.resume()
-    assert job.paused
-    finish(job)
+    assert job.resume() is False
+    assert finish(job) == [2, 1]
+    assert f"NativeFrameWarning: job {job.name!r} was paused with native frames" in caplog.text
+
+
+@needs_311
+def test_where_warnings_are_errors_a_loop_drives_the_job_to_its_end(caplog):
+    assert asyncio.run(pausable.run(NATIVE["sort"])) == [2, 1]
+    assert caplog.text.count("NativeFrameWarning: ") == 1
+
+
+def test_below_a_portals_own_frames_it_is_unknown_also_when_the_portal_is_cut_short(caplog):
+    found = []
+
+    def body():
+        try:
+            pausable.wait_for(asyncio.sleep(60))
+        finally:
+            found.extend(native_frames())
+            pausable.pause()
+
+    async def main():
+        async with pausable.portal():
+            asyncio.current_task().get_loop().call_soon(lambda: found.extend(native_frames()))
+            asyncio.current_task().get_loop().call_soon(asyncio.current_task().cancel)
+            body()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert found == [None, None]
+    assert caplog.text == ""
 
 
 def test_in_a_foreign_greenlet_it_is_unknown():

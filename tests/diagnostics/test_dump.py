@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import gc
 import io
 import json
@@ -300,6 +301,27 @@ def test_a_signal_in_the_middle_of_a_running_job_shows_where_it_is():
         signal.signal(signal.SIGUSR1, previous)
     [row] = json.loads(file.getvalue())["jobs"]
     assert (row["state"], functions(row)) == ("running", ["body"])
+
+
+@needs_sigusr1
+@pytest.mark.parametrize("what", ["full", "broken", "closed"])
+def test_a_file_that_takes_nothing_harms_nobody(what):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    job = pausable.start(pauses, 1)
+    with open(reader, "rb", buffering=0) as read, open(writer, "w") as file:  # noqa: PTH123
+        previous = pausable.dump_on_signal(file=file)
+        try:
+            if what == "full":
+                with contextlib.suppress(BlockingIOError):
+                    while os.write(writer, b"." * 4096):
+                        pass
+            else:
+                (read if what == "broken" else file).close()
+            signal.raise_signal(signal.SIGUSR1)
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
+    finish(job)
 
 
 def test_other_threads_cannot_set_it_and_are_told_why():

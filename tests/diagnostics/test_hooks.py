@@ -182,6 +182,36 @@ def test_a_hook_cannot_pause_the_job(hooked):
     assert seen == [False, False, False]
 
 
+@pytest.mark.parametrize("turn", ["on_start", "on_pause", "on_resume", "on_finish"])
+@pytest.mark.parametrize("error", [SystemExit, pausable.JobCancelled])
+def test_a_hook_ends_neither_the_program_nor_the_job(hooked, caplog, turn, error):
+    def raises(self, job):
+        raise error(turn)
+
+    hooked(type("Bad", (), {turn: raises})())
+    log = []
+    job = pausable.start(pauses, 1, "value")
+    job.add_done_callback(log.append)
+    assert finish(job) == "value"
+    assert log == [job]
+    assert f"{error.__name__}: {turn}" in caplog.text
+
+
+def test_a_ctrl_c_in_a_hook_goes_on_after_the_done_callbacks(hooked):
+    class Interrupted:
+        def on_finish(self, job):
+            raise KeyboardInterrupt
+
+    hooked(Interrupted())
+    log = []
+    job = pausable.start(pauses, 1, "value")
+    job.add_done_callback(log.append)
+    with pytest.raises(KeyboardInterrupt):
+        job.resume()
+    assert log == [job]
+    assert job.result() == "value"
+
+
 def test_what_a_hook_raises_is_logged_and_the_others_are_called(hooked, caplog):
     class Failing(Log):
         def _note(self, turn, job):

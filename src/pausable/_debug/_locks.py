@@ -43,6 +43,7 @@ _real_rlock: Callable[[], Any] = threading.RLock
 class _Lock:
     """A `threading.Lock` that debug mode watches."""
 
+    __module__ = "_thread"  # as the real one's: trio refuses to run with locks of another module
     __slots__ = ("__weakref__", "_held", "_lock")
 
     def __init__(self) -> None:
@@ -69,6 +70,8 @@ class _Lock:
         """Tell whether it is held."""
         return bool(self._lock.locked())
 
+    acquire_lock, release_lock, locked_lock = acquire, release, locked  # its old names
+
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -86,6 +89,7 @@ class _Lock:
 class _RLock:
     """A `threading.RLock` that debug mode watches."""
 
+    __module__ = "_thread"  # see _Lock
     __slots__ = ("__weakref__", "_lock")
 
     def __init__(self) -> None:

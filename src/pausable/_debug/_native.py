@@ -13,7 +13,7 @@ from functools import cache
 from types import FrameType
 from typing import Any, Final
 
-from pausable._debug._places import Place, warn
+from pausable._debug._places import Place, warn_later
 from pausable._fibre import Fibre, Relay, current
 from pausable._job import JobFibre
 from pausable._state import State
@@ -58,11 +58,14 @@ def _pause(fibre: Fibre) -> None:
 
 
 def warn_of_native_frames(fibre: JobFibre, name: str) -> None:
-    """Warn of a job that was paused with native frames on its stack, and is about to be resumed."""
+    """Warn of a job that was paused with native frames on its stack, and is about to be resumed.
+
+    Where warnings are errors, it is logged: whoever resumes it, a loop's driver say, did not pause.
+    """
     frames = fibre.frames()
     frame, line = next((pair for pair in frames if not _is_ours(pair[0])), frames[0])
     stack = traceback.StackSummary.extract(reversed(frames))
-    warn(
+    warn_later(
         NativeFrameWarning,
         f"job {name!r} was paused with native frames on its stack ({fibre.saved_bytes()} bytes of C"
         f" stack are set aside for it, {plain_bytes()} for plain Python). That works, but each"

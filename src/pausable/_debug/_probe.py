@@ -21,7 +21,7 @@ _STARTING: Final = {"pausable._job", "pausable._pool", "pausable._threads", "pau
 class JobProbe:
     """The debug mode of one job; see `_watch.Probe`."""
 
-    __slots__ = ("_segment", "created", "held")
+    __slots__ = ("_can_tell", "_segment", "created", "held")
 
     def __init__(self) -> None:
         frame = sys._getframe(1)
@@ -30,10 +30,14 @@ class JobProbe:
         self.created = traceback.StackSummary.extract(reversed(visible(frame)), lookup_lines=False)
         self.held: Held = {}
         self._segment: _segments.Segment | None = None
+        self._can_tell = _native.can_tell
         if _native.can_tell:
             _native.plain_bytes()  # now: it cannot be measured in a signal handler's dump
 
     def start(self, fibre: JobFibre) -> None:
+        driver = fibre.driver  # asked now: whoever closes the job takes it away
+        if driver is not None and driver.native:  # how much is set aside for that is not known
+            self._can_tell = False
         self._segment = _segments.begin(_name(fibre))
 
     def before_pause(self, fibre: JobFibre) -> None:
@@ -41,7 +45,7 @@ class JobProbe:
         if self.held:
             warn_of_held(self.held, _name(fibre))
         self.leave(fibre)
-        if _native.can_tell:
+        if self._can_tell:
             fibre.resumer = Relay(fibre.resumer)  # so that before_resume is called
 
     def after_pause(self, fibre: JobFibre) -> None:
@@ -57,7 +61,7 @@ class JobProbe:
             _segments.end(segment)
 
     def native_frames(self, fibre: JobFibre) -> bool | None:
-        return _native.native_frames(fibre)
+        return _native.native_frames(fibre) if self._can_tell else None
 
 
 def _name(fibre: JobFibre) -> str:

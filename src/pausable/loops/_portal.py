@@ -41,6 +41,8 @@ class Yielded:
 class Portal(Drive):
     """Runs a coroutine step by step in a job."""
 
+    native = True  # coroutine.send
+
     @abstractmethod
     async def portal_await(self, awaited: Any) -> Any:
         """Await in the task."""
