@@ -23,6 +23,7 @@ from pausable._wait_context import Status, WaitContext
 from pausable._wait_for import wait_for
 from pausable._waker import Waker
 from pausable.errors import (
+    BlockedLoopWarning,
     CancelSwallowed,
     DebugWarning,
     ForkedJobError,
@@ -45,6 +46,7 @@ from pausable.loops._entry import map, portal, run, run_blocking, task_factory, 
 from pausable.loops._entry import to_async as pausable
 
 __all__ = [
+    "BlockedLoopWarning",
     "CancelSwallowed",
     "DebugWarning",
     "ForkedJobError",

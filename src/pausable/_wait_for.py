@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from pausable import _watch
 from pausable._clock import monotonic
 from pausable._driver import discard
 from pausable._job import JobFibre, can_pause, current_fibre, current_job, pause
@@ -163,6 +164,7 @@ def _cancel(awaited: Completable[Any]) -> None:
 
 
 def _block_until_done(awaited: Completable[Any], timeout_s: float | None) -> None:
+    _watch.before_blocking(awaited)
     done = threading.Event()
 
     def set_done(_awaited: object) -> None:

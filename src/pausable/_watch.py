@@ -28,7 +28,7 @@ from pausable._fibre import FibreExit, hide
 if TYPE_CHECKING:
     from pausable._job import Job, JobFibre
 
-__all__ = ["Calls", "Probe", "Watch", "begin", "do_nothing", "wanted"]
+__all__ = ["Calls", "Probe", "Watch", "begin", "do_nothing", "say_nothing", "wanted"]
 
 #: "The job has set no trace function of its own": None is one that it may have set.
 _NONE_OF_ITS_OWN: Final[Any] = object()
@@ -242,3 +242,11 @@ def do_nothing() -> bool:
 
 #: What a pause outside of jobs does. Debug mode puts a warning in its place.
 outside_jobs: Callable[[], bool] = do_nothing
+
+
+def say_nothing(_awaited: object) -> None:
+    pass
+
+
+#: What a wait that blocks its thread does before. Debug mode looks whether a loop runs there.
+before_blocking: Callable[[object], None] = say_nothing

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BlockedLoopWarning",
     "CancelSwallowed",
     "DebugWarning",
     "ForkedJobError",
@@ -99,6 +100,10 @@ class NativeFrameWarning(DebugWarning):
 
 class SlowSegmentWarning(DebugWarning):
     """A job held its thread for long without pausing."""
+
+
+class BlockedLoopWarning(DebugWarning):
+    """`wait_for` blocked the thread of a running event loop."""
 
 
 class PauseOutsideJobWarning(DebugWarning):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import json
 import warnings
 
 import pytest
+import trio
 
 import pausable
 from core._support import finish, in_child, in_thread, pauses, python
@@ -139,6 +142,24 @@ def test_a_pause_outside_of_jobs_is_warned_of_once_for_each_place(debug):
     pausable.set_debug(True, slow_segment_s=3600)  # forgets what it has reported
     with pytest.warns(pausable.PauseOutsideJobWarning):
         place()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, lambda coroutine: trio.run(lambda: coroutine)])
+def test_a_wait_that_blocks_a_loop_is_warned_of(debug, run):
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+
+        async def main():
+            with pytest.warns(pausable.BlockedLoopWarning, match="await pausable.run"):
+                assert pausable.wait_for(executor.submit(_after_a_while, 3)) == 3
+            return await pausable.run(lambda: pausable.wait_for(executor.submit(int, 4)))
+
+        assert run(main()) == 4
+        assert pausable.wait_for(executor.submit(_after_a_while, 5)) == 5
+
+
+def _after_a_while(value):
+    sum(range(1_000_000))  # so that whoever waits has to wait
+    return value
 
 
 def test_a_blocked_pause_in_a_job_is_not_outside(debug):

@@ -34,7 +34,8 @@ def set_debug(enable: bool, *, slow_segment_s: float = SLOW_SEGMENT_S) -> None:
       another thread, with the stack where the job is stuck; if C code let no other thread run
       meanwhile, it comes at the job's next pause or end, and says so.
 
-    and when `pause()` is called outside of jobs (`PauseOutsideJobWarning`). In a signal handler, a
+    and when `pause()` is called outside of jobs (`PauseOutsideJobWarning`), or `wait_for` blocks
+    the thread of a running event loop (`BlockedLoopWarning`). In a signal handler, a
     `__del__`, a garbage collection or an import a pause raises `PauseRefused`. Trace functions
     belong to the job that set them, as with hooks.
 
@@ -65,10 +66,12 @@ def _set(enable: bool, slow_segment_s: float) -> None:
         _locks.wrap()
         _refusals.watch_collections()
         _watch.outside_jobs = _outside.warn_outside
+        _watch.before_blocking = _outside.warn_blocking
         _watch.wanted.probe = JobProbe
     else:
         _watch.wanted.probe = None
         _watch.outside_jobs = _watch.do_nothing
+        _watch.before_blocking = _watch.say_nothing
         _refusals.forget_collections()
         _locks.unwrap()
         _segments.stop()

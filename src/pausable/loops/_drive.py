@@ -28,8 +28,6 @@ T = TypeVar("T")
 class Drive(Driver):
     """Resumes one job in the task that awaits `run`."""
 
-    #: What makes the job's function fit for this loop, if it has to be.
-    wrap: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     #: The wait context that the job made, if it did.
     ctx: WaitContext | None = None
     #: The task's cancellation, while the job is being unwound for it.

@@ -56,8 +56,6 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
 
 async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     drive = drive_here()
-    if drive.wrap is not None:
-        fn = drive.wrap(fn)
     pool = thread_pool()
     if pool.max_size is None:
         job = launch(pool, None, drive, fn, args, kwargs or None)

@@ -59,8 +59,7 @@ class Portal(Drive):
 
         steps.__name__ = getattr(coroutine, "__name__", "portal")  # what the job is named after
         with self.as_owner():
-            fn = steps if self.wrap is None else self.wrap(steps)
-            job = launch(thread_pool(), None, self, fn, (), None)
+            job = launch(thread_pool(), None, self, steps, (), None)
         fibre = job._fibre
         if fibre is not None:
             await self.until_done(job, fibre)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Callable
 from typing import Any
 
 import trio
 
 from pausable._cancel import CancelRequest
+from pausable._fibre import Fibre
 from pausable._job import Job, JobFibre
 from pausable.errors import JobCancelled
 from pausable.loops._drive import Drive, context_of_task
@@ -118,25 +118,15 @@ class TrioHub(Hub):
 _hub: trio.lowlevel.RunVar[TrioHub] = trio.lowlevel.RunVar("pausable's hub")
 
 
-def _open_to_ctrl_c(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Ctrl-C raised in the job as in other code of a task.
-
-    trio looks for that in the frames below, and those of a job end at its root.
-    """
-
-    @trio.lowlevel.disable_ki_protection
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
-
-    call.__name__ = getattr(fn, "__name__", type(fn).__name__)
-    return call
+# Ctrl-C is to be raised in a job as in other code of a task. trio looks for what forbids that in
+# the frames below, and those of a job end here.
+trio.lowlevel.disable_ki_protection(Fibre.run)
 
 
 class TrioDrive(Drive):
     """Resumes one job in a trio task."""
 
     hub: TrioHub
-    wrap = staticmethod(_open_to_ctrl_c)
 
     #: When the cleanup code of a cancelled job has had its time.
     expires = math.inf
