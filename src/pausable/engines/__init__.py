@@ -12,9 +12,18 @@
 docs/engines.md says how to choose and how to write one.
 """
 
+from pausable.engines._batch import BatchEngine, BatchStats
 from pausable.engines._coroutine import CoroutineEngine
 from pausable.engines._engine import Engine, Submits
 from pausable.engines._executor import ExecutorEngine
 from pausable.engines._ticket import Ticket
 
-__all__ = ["CoroutineEngine", "Engine", "ExecutorEngine", "Submits", "Ticket"]
+__all__ = [
+    "BatchEngine",
+    "BatchStats",
+    "CoroutineEngine",
+    "Engine",
+    "ExecutorEngine",
+    "Submits",
+    "Ticket",
+]

@@ -16,7 +16,7 @@ from pausable.engines._delivery import Submitting
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineClosed, EngineError
 
-__all__ = ["Engine", "Submits", "attempt_again"]
+__all__ = ["Engine", "Submits", "check_count", "check_engine", "check_future"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Engine")
@@ -59,7 +59,7 @@ class Engine(ABC):
             EngineError: the engine could not begin it; `__cause__` says why.
         """
         self._check_open()
-        ticket = self._new_ticket()
+        ticket: Ticket[Any] = Ticket(self)
         self._pending[ticket.generation] = ticket
         try:
             with Submitting():
@@ -99,11 +99,11 @@ class Engine(ABC):
         """
         delay_s = _BUSY_S
         while True:
-            ticket = self.submit(*request, **options)
+            ticket = self._submit_to_wait(*request, **options)
             wait_until_done(ticket)
             if ticket.status is not Status.EAGAIN:
                 return ticket.result()
-            delay_s = attempt_again(delay_s)
+            delay_s = _let_it_come_to_itself(delay_s)
 
     @property
     def closed(self) -> bool:
@@ -161,8 +161,9 @@ class Engine(ABC):
     def _close(self) -> None:  # noqa: B027  # not every engine owns something
         """Let go of what the engine owns. Called once, when every ticket was given up."""
 
-    def _new_ticket(self) -> Ticket[Any]:
-        return Ticket(self)
+    def _submit_to_wait(self, *request: Any, **options: Any) -> Ticket[Any]:
+        """Submit for `call`, which waits for the ticket next. May pause."""
+        return self.submit(*request, **options)
 
     def _here(self) -> Submits:
         """Return what begins operations as if it were called here and now, for other threads."""
@@ -192,6 +193,44 @@ class Engine(ABC):
         self._doubled += 1
         if self._doubled == 1:
             _report.completed_twice(ticket, self)
+
+
+def check_engine(name: str, engine: Any) -> Any:
+    """Return what operations can be submitted to.
+
+    Raises:
+        TypeError: it has no submit().
+    """
+    if not callable(getattr(engine, "submit", None)):
+        raise TypeError(
+            f"{name} has to be an engine or an executor, with submit(); {engine!r} is not"
+        )
+    return engine
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is no number of things.
+
+    Raises:
+        TypeError, ValueError: it is no int, or less than `least`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} has to be an int, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} has to be {least} or more, not {value}")
+
+
+def check_future(engine: object, future: Any) -> None:
+    """Refuse what an engine's or executor's `submit` returned, if it is no future.
+
+    Raises:
+        EngineError: it is not.
+    """
+    if not all(hasattr(future, name) for name in ("done", "result", "add_done_callback")):
+        raise EngineError(
+            f"submit of {engine!r} returned {future!r}, which is no future: have it return what has"
+            " done(), result() and add_done_callback(), as pausable.engines.Ticket"
+        )
 
 
 def _context() -> WaitContext | None:
@@ -230,7 +269,7 @@ def _wait(ticket: Ticket[Any]) -> None:
             raise
 
 
-def attempt_again(delay_s: float) -> float:
+def _let_it_come_to_itself(delay_s: float) -> float:
     """Let an engine that was busy come to itself; return the delay for the next time.
 
     Pauses: once, with the status EAGAIN: the driver resumes the job soon. Outside a job it blocks.

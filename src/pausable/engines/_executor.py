@@ -9,7 +9,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from typing import Any, Final, TypeVar
 
 from pausable.engines._dask import Dask
-from pausable.engines._engine import Engine, Submits
+from pausable.engines._engine import Engine, Submits, check_count, check_engine, check_future
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
@@ -51,15 +51,9 @@ class ExecutorEngine(Engine):
 
     def __init__(self, executor: Submits | None = None, *, max_workers: int = MAX_WORKERS) -> None:
         super().__init__()
-        if executor is not None and not callable(getattr(executor, "submit", None)):
-            raise TypeError(
-                f"executor has to have submit(fn, ...), as concurrent.futures.Executor;"
-                f" {executor!r} has not"
-            )
-        if not isinstance(max_workers, int) or isinstance(max_workers, bool):
-            raise TypeError(f"max_workers has to be an int, not {max_workers!r}")
-        if max_workers < 1:
-            raise ValueError(f"max_workers has to be 1 or more, not {max_workers}")
+        if executor is not None:
+            check_engine("executor", executor)
+        check_count("max_workers", max_workers)
         self._dask = Dask.of(executor)
         self._executor = executor
         self._max_workers = max_workers
@@ -100,16 +94,9 @@ class ExecutorEngine(Engine):
             self._dask.begin(ticket, fn, args, kwargs)
             return
         future = self._workers().submit(fn, *args, **kwargs)
-        try:
-            tell = future.add_done_callback
-        except AttributeError:
-            raise EngineError(
-                f"submit of {self._executor!r} returned {future!r}, which is no future: give the"
-                " engine an executor that returns what has done(), result() and"
-                " add_done_callback()"
-            ) from None
+        check_future(self._executor, future)
         ticket.data = future  # first: it may be done already, and then nothing is kept
-        tell(_Follow(self, ticket))
+        future.add_done_callback(_Follow(self, ticket))
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         cancel = getattr(ticket.data, "cancel", None)
