@@ -21,8 +21,9 @@ def engine():
         yield engine
 
 
-def test_operations_return_their_own_results(place, engine):
-    assert place(lambda n: engine.call(asquare, n), range(20)) == [n * n for n in range(20)]
+def test_operations_return_their_own_results(place, engine, wrap):
+    wrapped = wrap(engine)
+    assert place(lambda n: wrapped.call(asquare, n), range(20)) == [n * n for n in range(20)]
 
 
 def test_tickets_are_completed_wherever_they_come_from(place, engine):
@@ -76,16 +77,17 @@ def test_where_pausing_is_blocked_its_own_loop_does_the_work(engine):
     assert in_asyncio(blocked, [0]) == ["pausable-coroutines"]
 
 
-def test_what_a_coroutine_raises_is_raised_as_it_is(place, engine):
+def test_what_a_coroutine_raises_is_raised_as_it_is(place, engine, wrap):
     async def fails(number):
         await pausable_sleep()
         raise LookupError(number)
 
     def call(number):
         with pytest.raises(LookupError, match=str(number)):
-            engine.call(fails, number)
+            wrapped.call(fails, number)
         return True
 
+    wrapped = wrap(engine)
     assert place(call, [1, 2]) == [True, True]
 
 

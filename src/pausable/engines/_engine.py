@@ -42,6 +42,9 @@ class Engine(ABC):
     Threads: any.
     """
 
+    #: What `submit` makes.
+    _ticket_type: type[Ticket[Any]] = Ticket
+
     def __init__(self) -> None:
         self._pending: dict[int, Ticket[Any]] = {}
         self._closed = False
@@ -59,7 +62,7 @@ class Engine(ABC):
             EngineError: the engine could not begin it; `__cause__` says why.
         """
         self._check_open()
-        ticket: Ticket[Any] = Ticket(self)
+        ticket = self._ticket_type(self)
         self._pending[ticket.generation] = ticket
         try:
             with Submitting():
