@@ -149,9 +149,8 @@ def dask(quick: bool) -> dict:
         distributed.LocalCluster(**options, host="127.0.0.1", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
-        print(
-            f"{f'dask, an operation, {IN_FLIGHT} in flight':46}{'its own':>11}{'engine':>11}{'ratio':>8}"
-        )
+        heads = "".join(f"{head:>{width}}" for head, width in (("its own", 11), ("engine", 11)))
+        print(f"{f'dask, an operation, {IN_FLIGHT} in flight':46}{heads}{'ratio':>8}")
         executor = client.get_executor()
 
         def submit(fn, number):

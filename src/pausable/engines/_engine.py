@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from pausable import _report
 from pausable._driver import discard
-from pausable._job import can_pause, current_job, pause
+from pausable._job import current_fibre, pause
 from pausable._patience import POLL_S
 from pausable._wait_context import Status, WaitContext
 from pausable._wait_for import wait_for
-from pausable.engines._delivery import Submitting
+from pausable.engines._delivery import SUBMITTING, current
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineClosed, EngineError
 
@@ -61,28 +62,7 @@ class Engine(ABC):
             EngineClosed: the engine was closed.
             EngineError: the engine could not begin it; `__cause__` says why.
         """
-        self._check_open()
-        ticket = self._ticket_type(self)
-        self._pending[ticket.generation] = ticket
-        try:
-            with Submitting():
-                garbage: object = self._begin(ticket, *request, **options)
-        except EngineError as exc:
-            ticket.never_begun(exc)
-            raise
-        except Exception as exc:
-            error = EngineError(f"{self!r} could not begin an operation: {exc!r}")
-            error.__cause__ = exc
-            ticket.never_begun(error)
-            raise error from exc
-        except BaseException as exc:  # cancelled, or Ctrl-C
-            ticket.never_begun(exc)
-            raise
-        if garbage is not None:
-            raise self._refuse_garbage(ticket, garbage)
-        if self._closed:  # meanwhile, by another thread
-            ticket.give_up(self._closed_error())
-        return ticket
+        return self._submit(*request, **options)
 
     def call(self, *request: Any, **options: Any) -> Any:
         """Begin an operation and wait for it: `wait_for(engine.submit(...))`.
@@ -100,13 +80,7 @@ class Engine(ABC):
             Others: as of `submit`, and whatever the operation failed with.
         See: ASYNC_WAIT_CTX_set_status(3)
         """
-        delay_s = _BUSY_S
-        while True:
-            ticket = self._submit_to_wait(*request, **options)
-            wait_until_done(ticket)
-            if ticket.status is not Status.EAGAIN:
-                return ticket.result()
-            delay_s = _let_it_come_to_itself(delay_s)
+        return self._call(*request, **options)
 
     @property
     def closed(self) -> bool:
@@ -166,13 +140,52 @@ class Engine(ABC):
 
     def _submit_to_wait(self, *request: Any, **options: Any) -> Ticket[Any]:
         """Submit for `call`, which waits for the ticket next. May pause."""
-        return self.submit(*request, **options)
+        return self._submit(*request, **options)
 
     def _here(self) -> Submits:
         """Return what begins operations as if it were called here and now, for other threads."""
         return self
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _submit(self, *request: Any, **options: Any) -> Ticket[Any]:
+        self._check_open()
+        ticket = self._ticket_type(self)
+        self._pending[ticket.generation] = ticket
+        stack = current()
+        outermost = stack not in SUBMITTING
+        SUBMITTING.add(stack)
+        try:
+            garbage: object = self._begin(ticket, *request, **options)
+        except EngineError as exc:
+            ticket.never_begun(exc)
+            raise
+        except Exception as exc:
+            error = EngineError(f"{self!r} could not begin an operation: {exc!r}")
+            error.__cause__ = exc
+            ticket.never_begun(error)
+            raise error from exc
+        except BaseException as exc:  # cancelled, or Ctrl-C
+            ticket.never_begun(exc)
+            raise
+        finally:
+            if outermost:
+                SUBMITTING.discard(stack)
+        if garbage is not None:
+            raise self._refuse_garbage(ticket, garbage)
+        if self._closed:  # meanwhile, by another thread
+            ticket.give_up(self._closed_error())
+        return ticket
+
+    def _call(self, *request: Any, **options: Any) -> Any:
+        delay_s = _BUSY_S
+        while True:
+            ticket = self._submit_to_wait(*request, **options)
+            if not ticket.done():
+                wait_until_done(ticket)
+            if ticket.status is not Status.EAGAIN:
+                return ticket.result()
+            delay_s = _let_it_come_to_itself(delay_s)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -229,6 +242,8 @@ def check_future(engine: object, future: Any) -> None:
     Raises:
         EngineError: it is not.
     """
+    if isinstance(future, (Future, Ticket)):  # nearly always
+        return
     if not all(hasattr(future, name) for name in ("done", "result", "add_done_callback")):
         raise EngineError(
             f"submit of {engine!r} returned {future!r}, which is no future: have it return what has"
@@ -237,7 +252,12 @@ def check_future(engine: object, future: Any) -> None:
 
 
 def _context() -> WaitContext | None:
-    job = current_job() if can_pause() else None
+    fibre = current_fibre()
+    if fibre is None or fibre.blocks:
+        return None
+    if fibre.wait_ctx is not None:
+        return fibre.wait_ctx
+    job = fibre.handle()
     return None if job is None else job.wait_ctx
 
 
@@ -248,20 +268,17 @@ def wait_until_done(ticket: Ticket[Any]) -> None:
     """
     ctx = _context()
     if ctx is None:
-        if not ticket.done():
-            _wait(ticket)
+        _wait(ticket)
         return
-    before = ctx.status
+    before = ctx._status
+    ctx._status = Status.OK
     try:
-        if not ticket.done():
-            ctx.status = Status.OK
-            _wait(ticket)
+        _wait(ticket)
     finally:
-        failed = ticket.status is Status.ERR and isinstance(ticket._exc, EngineError)
-        if failed:
-            ctx.status = Status.ERR
+        if isinstance(ticket._exc, EngineError) and ticket.status is Status.ERR:
+            ctx._status = Status.ERR
         else:
-            ctx.status = Status.UNSUPPORTED if before == Status.ERR else before
+            ctx._status = Status.UNSUPPORTED if before == Status.ERR else before
 
 
 def _wait(ticket: Ticket[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from pausable.engines._dask import Dask
@@ -67,7 +67,7 @@ class ExecutorEngine(Engine):
             EngineError: the executor did not take it; `__cause__` says why.
         """
         check_function(fn)
-        return super().submit(fn, args, kwargs)
+        return self._submit(fn, args, kwargs)
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call fn(*args, **kwargs) elsewhere and return what it returns, or raise what it raises.
@@ -78,7 +78,8 @@ class ExecutorEngine(Engine):
             EngineError: the executor failed (a worker died); `__cause__` says how.
             Others: as of `submit`.
         """
-        result: T = super().call(fn, *args, **kwargs)
+        check_function(fn)
+        result: T = self._call(fn, args, kwargs)
         return result
 
     # -- inside ------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class ExecutorEngine(Engine):
         future = self._workers().submit(fn, *args, **kwargs)
         check_future(self._executor, future)
         ticket.data = future  # first: it may be done already, and then nothing is kept
-        future.add_done_callback(_Follow(self, ticket))
+        future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         cancel = getattr(ticket.data, "cancel", None)
@@ -116,38 +117,32 @@ class ExecutorEngine(Engine):
         return self._own[1]
 
 
-class _Follow:
-    """Has a ticket completed as the executor's future is."""
+class _Follower(Ticket[Any]):
+    """Is completed as the executor's future is, which calls it then."""
 
-    __slots__ = ("_engine", "_ticket")
+    __slots__ = ()
 
-    def __init__(self, engine: ExecutorEngine, ticket: Ticket[Any]) -> None:
-        self._engine = engine
-        self._ticket = ticket
-
-    def __call__(self, future: Future[Any]) -> None:
-        ticket = self._ticket
+    def __call__(self, future: Any) -> None:
         if not future.done():  # an early wake: it is told again
-            return
-        if future.cancelled():
-            ticket.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
             return
         try:
             value = future.result()
+        except CancelledError:
+            self.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
+        except BrokenExecutor as exc:
+            error = EngineError(
+                f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine"
+                " of it"
+            )
+            error.__cause__ = exc
+            self.fail(error)
         except BaseException as exc:
-            ticket.fail(self._blame(exc))
+            self.fail(exc)
         else:
-            ticket.finish(value)
+            self.finish(value)
 
-    def _blame(self, exc: BaseException) -> BaseException:
-        """Tell the executor's own failures from those of the function."""
-        if not isinstance(exc, BrokenExecutor):
-            return exc
-        error = EngineError(
-            f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine of it"
-        )
-        error.__cause__ = exc
-        return error
+
+ExecutorEngine._ticket_type = _Follower
 
 
 def check_function(fn: Any) -> None:

@@ -44,10 +44,13 @@ class _State(enum.Enum):
     GIVEN_UP = "given up"
 
 
-_STATUS = {_State.FAILED: Status.ERR, _State.GIVEN_UP: Status.ERR, _State.BUSY: Status.EAGAIN}
+# Names of the module: looked up faster than those of the class, several times per operation.
+PENDING, FINISHED, FAILED, BUSY, CANCELLED, GIVEN_UP = _State
+
+_STATUS = {FAILED: Status.ERR, GIVEN_UP: Status.ERR, BUSY: Status.EAGAIN}
 
 #: After these the engine may complete it still: it had begun.
-_LATE = {_State.CANCELLED, _State.GIVEN_UP}
+_LATE = {CANCELLED, GIVEN_UP}
 
 
 class Ticket(Generic[T]):
@@ -72,7 +75,7 @@ class Ticket(Generic[T]):
         self._engine = engine
         self._callbacks: list[Callable[[Ticket[T]], object]] = []
         self._lock = threading.Lock()
-        self._state = _State.PENDING
+        self._state = PENDING
         self._value: T | None = None
         self._exc: BaseException | None = None
         self._tb: TracebackType | None = None
@@ -81,15 +84,15 @@ class Ticket(Generic[T]):
 
     def done(self) -> bool:
         """Tell whether it is complete, failed, turned down or cancelled."""
-        return self._state is not _State.PENDING
+        return self._state is not PENDING
 
     def running(self) -> bool:
         """Tell whether it is under way."""
-        return self._state is _State.PENDING
+        return self._state is PENDING
 
     def cancelled(self) -> bool:
         """Tell whether it was cancelled by `cancel`."""
-        return self._state is _State.CANCELLED
+        return self._state is CANCELLED
 
     @property
     def status(self) -> Status:
@@ -109,9 +112,9 @@ class Ticket(Generic[T]):
             concurrent.futures.CancelledError: it was cancelled.
             Others: as of `wait_for`.
         """
-        if self._state is _State.PENDING:
+        if self._state is PENDING:
             return wait_for(self, timeout_s)
-        if self._state is _State.CANCELLED:
+        if self._state is CANCELLED:
             raise CancelledError(f"{self!r}")
         if self._exc is not None:
             try:  # of one exception for many operations each has the engine's traceback, no more
@@ -122,7 +125,7 @@ class Ticket(Generic[T]):
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Return what the operation raised, or None; else as `result`."""
-        if self._state is _State.PENDING or self._state is _State.CANCELLED:
+        if self._state is PENDING or self._state is CANCELLED:
             try:
                 self.result(timeout_s)
             except BaseException as exc:
@@ -136,7 +139,7 @@ class Ticket(Generic[T]):
         Never on the stack of a call of `submit`. What it raises is logged.
         """
         with self._lock:
-            if self._state is _State.PENDING:
+            if self._state is PENDING:
                 self._callbacks.append(callback)
                 return
         deliver([callback], self)
@@ -153,8 +156,8 @@ class Ticket(Generic[T]):
 
         Returns: True if it is cancelled now; a completion that comes later is ignored.
         """
-        self._give_up(_State.CANCELLED, None)
-        return self._state is _State.CANCELLED
+        self._give_up(CANCELLED, None)
+        return self._state is CANCELLED
 
     # -- for the engine ----------------------------------------------------------------------------
 
@@ -163,7 +166,7 @@ class Ticket(Generic[T]):
 
         Returns: False if that came too late; then nothing happened.
         """
-        return self._complete(_State.FINISHED, value, None)
+        return self._complete(FINISHED, value, None)
 
     def fail(self, exc: BaseException) -> bool:
         """Complete it with an exception; else as `finish`.
@@ -173,20 +176,20 @@ class Ticket(Generic[T]):
         """
         if not isinstance(exc, BaseException):
             raise TypeError(f"exc has to be an exception, not {exc!r}")
-        return self._complete(_State.FAILED, None, exc)
+        return self._complete(FAILED, None, exc)
 
     def busy(self, why: str = "") -> bool:
         """Turn it down, as EAGAIN: nothing was done, and it may be submitted again soon."""
         exc = EngineBusy(why or f"{self._engine!r} is busy; try again later, or guard() it")
-        return self._complete(_State.BUSY, None, exc)
+        return self._complete(BUSY, None, exc)
 
     def give_up(self, exc: BaseException) -> bool:
         """Fail it, have its engine cancel it, and ignore what the engine may still say of it."""
-        return self._give_up(_State.GIVEN_UP, exc)
+        return self._give_up(GIVEN_UP, exc)
 
     def never_begun(self, exc: BaseException) -> None:
         """Fail it, since its engine did not begin it: there is nothing to cancel."""
-        callbacks = self._end(_State.GIVEN_UP, None, exc)
+        callbacks = self._end(GIVEN_UP, None, exc)
         if callbacks is not None:
             deliver(callbacks, self)
 
@@ -217,7 +220,7 @@ class Ticket(Generic[T]):
     ) -> list[Callable[[Ticket[T]], object]] | None:
         """Decide how it ends; return whom to tell, or None: it has ended already."""
         with self._lock:
-            if self._state is not _State.PENDING:
+            if self._state is not PENDING:
                 return None
             self._value = value
             self._exc = exc
