@@ -144,7 +144,7 @@ def dask(quick: bool) -> dict:
         return {}
     rounds, count = (3, 300) if quick else (7, 1000)
     results: dict = {}
-    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
     with (
         distributed.LocalCluster(**options, host="127.0.0.1", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,

@@ -14,6 +14,7 @@ import pausable
 from engines._support import square
 from pausable.engines import BatchEngine, ExecutorEngine
 
+dask = pytest.importorskip("dask", reason="needs dask[distributed]")
 distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
 
 #: Workers are killed on purpose, and functions fail on purpose; dask warns of both, its own way.
@@ -22,14 +23,19 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=4,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-        silence_logs=50,
-    ) as cluster:
+    # The scheduler asks a worker that was just killed for results for so long, 30 s by itself.
+    patience = {"distributed.comm.timeouts.connect": "1s"}
+    with (
+        dask.config.set(patience),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=4,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as cluster,
+    ):
         yield cluster
 
 

@@ -149,7 +149,8 @@ class Engine(ABC):
     # -- inside ------------------------------------------------------------------------------------
 
     def _submit(self, *request: Any, **options: Any) -> Ticket[Any]:
-        self._check_open()
+        if self._closed:
+            raise self._closed_error()
         ticket = self._ticket_type(self)
         self._pending[ticket.generation] = ticket
         stack = current()
@@ -173,7 +174,7 @@ class Engine(ABC):
                 SUBMITTING.discard(stack)
         if garbage is not None:
             raise self._refuse_garbage(ticket, garbage)
-        if self._closed:  # meanwhile, by another thread
+        if self.closed:  # meanwhile, by another thread
             ticket.give_up(self._closed_error())
         return ticket
 

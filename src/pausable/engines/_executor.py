@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from pausable.engines._dask import Dask
@@ -94,8 +94,10 @@ class ExecutorEngine(Engine):
         if self._dask is not None:
             self._dask.begin(ticket, fn, args, kwargs)
             return
-        future = self._workers().submit(fn, *args, **kwargs)
-        check_future(self._executor, future)
+        executor = self._workers() if self._executor is None else self._executor
+        future = executor.submit(fn, *args, **kwargs)
+        if type(future) is not Future:
+            check_future(self._executor, future)
         ticket.data = future  # first: it may be done already, and then nothing is kept
         future.add_done_callback(ticket)
 
@@ -109,8 +111,6 @@ class ExecutorEngine(Engine):
             self._own[1].shutdown(wait=False, cancel_futures=True)
 
     def _workers(self) -> Submits:
-        if self._executor is not None:
-            return self._executor
         if self._own is None or self._own[0] != os.getpid():  # a forked child has no threads
             pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
             self._own = os.getpid(), pool
@@ -123,7 +123,7 @@ class _Follower(Ticket[Any]):
     __slots__ = ()
 
     def __call__(self, future: Any) -> None:
-        if not future.done():  # an early wake: it is told again
+        if type(future) is not Future and not future.done():  # an early wake: it is told again
             return
         try:
             value = future.result()

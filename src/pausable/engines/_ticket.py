@@ -32,7 +32,8 @@ __all__ = ["Ticket"]
 
 T = TypeVar("T")
 
-_generations = itertools.count(1)
+_new_generation = itertools.count(1).__next__
+_new_lock = threading.Lock
 
 
 class _State(enum.Enum):
@@ -67,18 +68,19 @@ class Ticket(Generic[T]):
         "data", "generation",
     )  # fmt: skip
 
+    _value: T  # from `finish` on
+    _tb: TracebackType | None  # from `fail` on
+
     def __init__(self, engine: Engine) -> None:
         #: The number of this operation; no other one of this process ever has it.
-        self.generation = next(_generations)
+        self.generation = _new_generation()
         #: For the engine: what it knows the operation by. None again when it is done.
         self.data: Any = None
         self._engine = engine
         self._callbacks: list[Callable[[Ticket[T]], object]] = []
-        self._lock = threading.Lock()
+        self._lock = _new_lock()
         self._state = PENDING
-        self._value: T | None = None
         self._exc: BaseException | None = None
-        self._tb: TracebackType | None = None
 
     # -- for whoever submitted it ------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Ticket(Generic[T]):
                 raise self._exc.with_traceback(self._tb)
             finally:
                 self = None  # type: ignore[assignment]  # noqa: PLW0642  # no cycle here
-        return self._value  # type: ignore[return-value]
+        return self._value
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Return what the operation raised, or None; else as `result`."""
@@ -190,7 +192,7 @@ class Ticket(Generic[T]):
     def never_begun(self, exc: BaseException) -> None:
         """Fail it, since its engine did not begin it: there is nothing to cancel."""
         callbacks = self._end(GIVEN_UP, None, exc)
-        if callbacks is not None:
+        if callbacks:
             deliver(callbacks, self)
 
     def _give_up(self, state: _State, exc: BaseException | None) -> bool:
@@ -202,7 +204,8 @@ class Ticket(Generic[T]):
         except Exception:  # whoever cancels has no use for it, and may be unwinding
             _report.cancel_failed(self._engine, self)
         self.data = None
-        deliver(callbacks, self)
+        if callbacks:
+            deliver(callbacks, self)
         return True
 
     def _complete(self, state: _State, value: T | None, exc: BaseException | None) -> bool:
@@ -212,7 +215,8 @@ class Ticket(Generic[T]):
                 self._engine._completed_twice(self)
             return False
         self.data = None
-        deliver(callbacks, self)
+        if callbacks:
+            deliver(callbacks, self)
         return True
 
     def _end(
@@ -222,9 +226,11 @@ class Ticket(Generic[T]):
         with self._lock:
             if self._state is not PENDING:
                 return None
-            self._value = value
-            self._exc = exc
-            self._tb = None if exc is None else exc.__traceback__
+            if exc is None:
+                self._value = value  # type: ignore[assignment]  # a T, if it is to be read
+            else:
+                self._exc = exc
+                self._tb = exc.__traceback__
             self._state = state  # last: whoever sees it may read the rest without the lock
             callbacks, self._callbacks = self._callbacks, []
         self._engine._pending.pop(self.generation, None)
