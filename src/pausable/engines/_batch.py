@@ -14,7 +14,8 @@ from pausable._pool import all_pools
 from pausable._thread_local import get_ident
 from pausable._timer import call_later
 from pausable.engines._bundle import Batch
-from pausable.engines._engine import Engine, Submits, check_count, check_engine
+from pausable.engines._checks import Submits, check_count, check_engine
+from pausable.engines._engine import Engine
 from pausable.engines._executor import ExecutorEngine
 from pausable.engines._queue import Limits, Queue, Waiting
 from pausable.engines._ticket import Ticket

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from pausable._patience import check_timeout
-from pausable.engines._engine import check_count
+from pausable.engines._checks import check_count
 
 __all__ = ["Breaker"]
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pausable._driver import Driver, discard
 from pausable._job import current_fibre
 from pausable._wait_for import wait_for
-from pausable.engines._engine import Engine, Submits
+from pausable.engines._checks import Submits
+from pausable.engines._engine import Engine
 from pausable.engines._place import Place, own_place, place_of
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError

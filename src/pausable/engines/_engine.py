@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from concurrent.futures import Future
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from pausable import _report
 from pausable._driver import discard
@@ -13,24 +12,17 @@ from pausable._job import current_fibre, pause
 from pausable._patience import POLL_S
 from pausable._wait_context import Status, WaitContext
 from pausable._wait_for import wait_for
+from pausable.engines._checks import Submits
 from pausable.engines._delivery import SUBMITTING, current
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineClosed, EngineError
 
-__all__ = ["Engine", "Submits", "check_count", "check_engine", "check_future"]
+__all__ = ["Engine"]
 
-T = TypeVar("T")
 E = TypeVar("E", bound="Engine")
 
 #: How long a thread that found an engine busy sleeps at first; a job's driver knows for itself.
 _BUSY_S: Final = 0.0005
-
-
-class Submits(Protocol):
-    """What counts as an engine wherever one is asked for: executors too."""
-
-    def submit(self, *request: Any, **options: Any) -> Any:
-        """Begin an operation; return a future: `done()`, `result()`, `add_done_callback()`."""
 
 
 class Engine(ABC):
@@ -210,46 +202,6 @@ class Engine(ABC):
         self._doubled += 1
         if self._doubled == 1:
             _report.completed_twice(ticket, self)
-
-
-def check_engine(name: str, engine: Any) -> Any:
-    """Return what operations can be submitted to.
-
-    Raises:
-        TypeError: it has no submit().
-    """
-    if not callable(getattr(engine, "submit", None)):
-        raise TypeError(
-            f"{name} has to be an engine or an executor, with submit(); {engine!r} is not"
-        )
-    return engine
-
-
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Refuse what is no number of things.
-
-    Raises:
-        TypeError, ValueError: it is no int, or less than `least`.
-    """
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} has to be an int, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} has to be {least} or more, not {value}")
-
-
-def check_future(engine: object, future: Any) -> None:
-    """Refuse what an engine's or executor's `submit` returned, if it is no future.
-
-    Raises:
-        EngineError: it is not.
-    """
-    if isinstance(future, (Future, Ticket)):  # nearly always
-        return
-    if not all(hasattr(future, name) for name in ("done", "result", "add_done_callback")):
-        raise EngineError(
-            f"submit of {engine!r} returned {future!r}, which is no future: have it return what has"
-            " done(), result() and add_done_callback(), as pausable.engines.Ticket"
-        )
 
 
 def _context() -> WaitContext | None:

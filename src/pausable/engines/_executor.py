@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from pausable.engines._checks import Submits, check_count, check_engine, check_future
 from pausable.engines._dask import Dask
-from pausable.engines._engine import Engine, Submits, check_count, check_engine, check_future
+from pausable.engines._engine import Engine
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 

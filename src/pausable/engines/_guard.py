@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from pausable._patience import check_timeout
 from pausable.engines._breaker import Breaker
-from pausable.engines._engine import Engine, Submits, check_count, check_engine
+from pausable.engines._checks import Submits, check_count, check_engine
+from pausable.engines._engine import Engine
 from pausable.engines._guarded import Operation
 from pausable.engines._retry import Budget, Retry
 from pausable.engines._ticket import Ticket

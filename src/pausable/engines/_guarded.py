@@ -20,7 +20,7 @@ from pausable import _report
 from pausable._clock import drivers_clock
 from pausable._timer import Timer, call_later
 from pausable._wait_context import Status
-from pausable.engines._engine import Submits, check_future
+from pausable.engines._checks import Submits, check_future
 from pausable.errors import BreakerOpen, EngineBusy, EngineError, EngineTimeout
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import threading
 from typing import Final
 
 from pausable._patience import check_timeout
-from pausable.engines._engine import check_count
+from pausable.engines._checks import check_count
 
 __all__ = ["Budget", "Retry"]
 
