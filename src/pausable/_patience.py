@@ -15,7 +15,7 @@ __all__ = ["POLL_S", "check_timeout", "wait_until_awake"]
 POLL_S: Final = 0.01
 
 
-def check_timeout(timeout_s: float | None) -> float | None:
+def check_timeout(timeout_s: float | None, name: str = "timeout_s") -> float | None:
     """Refuse what is no time to wait; return it, no longer than clocks can count.
 
     Raises:
@@ -25,9 +25,9 @@ def check_timeout(timeout_s: float | None) -> float | None:
     if timeout_s is None:
         return None
     if not isinstance(timeout_s, (int, float)):
-        raise TypeError(f"timeout_s has to be a number of seconds, or None, not {timeout_s!r}")
+        raise TypeError(f"{name} has to be a number of seconds, or None, not {timeout_s!r}")
     if not timeout_s >= 0:
-        raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+        raise ValueError(f"{name} has to be 0 or more seconds, or None, not {timeout_s!r}")
     return min(timeout_s, threading.TIMEOUT_MAX)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -165,17 +166,21 @@ def _cancel(awaited: Completable[Any]) -> None:
 
 def _block_until_done(awaited: Completable[Any], timeout_s: float | None) -> None:
     _watch.before_blocking(awaited)
-    done = threading.Event()
+    woken = threading.Event()
 
-    def set_done(_awaited: object) -> None:
-        done.set()
+    def wake(_awaited: object) -> None:
+        woken.set()
 
-    awaited.add_done_callback(set_done)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    awaited.add_done_callback(wake)
     try:
-        if not done.wait(timeout_s):
-            raise _timed_out(awaited, timeout_s)
+        while not awaited.done():  # an engine may call back early
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not woken.wait(left_s):
+                raise _timed_out(awaited, timeout_s)
+            woken.clear()
     finally:
-        _take_back(awaited, set_done)
+        _take_back(awaited, wake)
 
 
 def _take_back(awaited: Completable[Any], callback: Callable[[Any], object]) -> None:
