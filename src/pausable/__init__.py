@@ -25,6 +25,7 @@ from pausable._waker import Waker
 from pausable.errors import (
     CancelSwallowed,
     DebugWarning,
+    EngineError,
     ForkedJobError,
     InvalidStateError,
     JobCancelled,
@@ -47,6 +48,7 @@ from pausable.loops._entry import to_async as pausable
 __all__ = [
     "CancelSwallowed",
     "DebugWarning",
+    "EngineError",
     "ForkedJobError",
     "InvalidStateError",
     "Job",

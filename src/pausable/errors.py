@@ -2,6 +2,7 @@
 
 * `JobStateError` and its kinds: the caller asked for something that cannot be done now.
 * `NoJobsAvailable`: nothing is wrong, try again when a job has ended.
+* `EngineError`: the engine failed, not what it was asked to do; why is in `__cause__`.
 * `JobCancelled`: not a fault; it unwinds a job that nobody wants any more.
 * `DebugWarning` and its kinds: debug mode has seen what may do harm.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 __all__ = [
     "CancelSwallowed",
     "DebugWarning",
+    "EngineError",
     "ForkedJobError",
     "InvalidStateError",
     "JobCancelled",
@@ -75,6 +77,10 @@ class WouldDeadlock(JobStateError):
 
 class NoJobsAvailable(PausableError):
     """The pool has as many jobs as it may have (`max_size`). Try again when one has ended."""
+
+
+class EngineError(PausableError):
+    """An engine refused or dropped an operation, or answered what cannot be an answer."""
 
 
 class JobCancelled(BaseException):
