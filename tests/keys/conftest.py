@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import authlib.deprecate  # noqa: F401  # puts a filter of warnings before others: now, not in a test
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x448, x25519
 

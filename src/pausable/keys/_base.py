@@ -63,11 +63,13 @@ class PausingKey:
             Others: whatever the operation raised.
         """
         result = self._wait(method, self._operation(method), args)
+        # No message shows the result: it may be a secret.
         if not isinstance(result, (bytes, bytearray, memoryview)):
             if isinstance(result, Coroutine):
                 result.close()  # nobody will await it
             raise EngineError(
-                f"{self!r} could not {method}: the operation returned {result!r}, not bytes"
+                f"{self!r} could not {method}: the operation returned a"
+                f" {type(result).__qualname__}, not bytes"
             )
         result = bytes(result)
         if size_bytes is not None and len(result) != size_bytes:
@@ -96,9 +98,9 @@ class PausingKey:
             ) from exc
         if not _is_pending(pending):
             raise EngineError(
-                f"{self!r} could not {method}: submit of {self._engine!r} returned {pending!r}; it"
-                " has to return a future (something with done(), result() and"
-                " add_done_callback())"
+                f"{self!r} could not {method}: submit of {self._engine!r} returned a"
+                f" {type(pending).__qualname__}; it has to return a future (something with done(),"
+                " result() and add_done_callback())"
             )
         try:
             return wait_for(pending)

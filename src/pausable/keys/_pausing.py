@@ -56,9 +56,9 @@ def pausing(key: Key, engine: Engine, *, send_key: bool = False) -> Key:
     for kind, wrapper in _WRAPPERS.items():
         if isinstance(key, kind):
             return wrapper(key, engine, send_key=send_key)  # type: ignore[return-value]
-    raise TypeError(
-        f"cannot make {key!r} pause{_hint(key)}; pass a private key of the kind RSA, EC, Ed25519,"
-        " Ed448, X25519 or X448"
+    raise TypeError(  # which does not show the key: it may be a secret, in PEM
+        f"cannot make a {type(key).__qualname__} pause{_hint(key)}; pass a private key of the kind"
+        " RSA, EC, Ed25519, Ed448, X25519 or X448"
     )
 
 
