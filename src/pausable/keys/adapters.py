@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 if TYPE_CHECKING:
     from authlib.jose import Key as AuthlibKey
@@ -30,7 +31,8 @@ def joserfc_key(key: Any, parameters: dict[str, Any] | None = None) -> RSAKey | 
     from joserfc.jwk import ECKey, OKPKey, RSAKey
 
     kind = _by_kind(key, RSAKey, ECKey, OKPKey)
-    public = kind.import_key(key.public_key())
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public = kind.import_key(pem)  # older releases import no objects
     return kind(key, public.as_dict(private=False), parameters)  # type: ignore[no-any-return]
 
 
