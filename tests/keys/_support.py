@@ -53,14 +53,14 @@ class SlowEngine(Executor):
         self.threads.shutdown()
 
 
-def map_jobs(fn):
-    with pausable.map(fn, range(JOBS), jobs=JOBS) as results:
+def map_jobs(fn, count):
+    with pausable.map(fn, range(count), jobs=count) as results:
         return list(results)
 
 
-def asyncio_jobs(fn):
+def asyncio_jobs(fn, count):
     async def main():
-        return await asyncio.gather(*[pausable.run(fn, i) for i in range(JOBS)])
+        return await asyncio.gather(*[pausable.run(fn, i) for i in range(count)])
 
     return asyncio.run(main())
 
@@ -68,10 +68,10 @@ def asyncio_jobs(fn):
 DRIVERS = {"map": map_jobs, "asyncio": asyncio_jobs}
 
 
-def jobs_with_slow_key(local_key, make, driver="map"):
+def jobs_with_slow_key(local_key, make, driver="map", jobs=JOBS):
     """Return what make(key, i) returned in 200 jobs that were all paused at once, for each i."""
-    with SlowEngine() as engine:
+    with SlowEngine(jobs) as engine:
         key = pausing(local_key, engine)
-        results = DRIVERS[driver](lambda i: make(key, i))
+        results = DRIVERS[driver](lambda i: make(key, i), jobs)
         assert engine.all_paused.is_set()
     return results
