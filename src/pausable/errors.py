@@ -2,7 +2,7 @@
 
 * `JobStateError` and its kinds: the caller asked for something that cannot be done now.
 * `NoJobsAvailable`: nothing is wrong, try again when a job has ended.
-* `EngineError`: the engine failed, not what it was asked to do; why is in `__cause__`.
+* `EngineError` and its kinds: the engine that does the work failed; `__cause__` says why.
 * `JobCancelled`: not a fault; it unwinds a job that nobody wants any more.
 * `DebugWarning` and its kinds: debug mode has seen what may do harm.
 """
@@ -80,7 +80,7 @@ class NoJobsAvailable(PausableError):
 
 
 class EngineError(PausableError):
-    """An engine refused or dropped an operation, or answered what cannot be an answer."""
+    """An engine could not do an operation; `__cause__` is what it failed with, if it said so."""
 
 
 class JobCancelled(BaseException):

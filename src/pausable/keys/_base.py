@@ -12,13 +12,16 @@ from pausable import PausableError, wait_for
 from pausable._wait_for import Completable
 from pausable.errors import EngineError
 
-__all__ = ["Buffer", "Engine", "PausingKey", "check_engine", "frozen"]
+__all__ = ["Buffer", "PausingKey", "Submits", "check_engine", "frozen"]
 
 Buffer = bytes | bytearray | memoryview
 
 
-class Engine(Protocol):
-    """What does the slow work: concurrent.futures.Executor and its kind."""
+class Submits(Protocol):
+    """What does the slow work: concurrent.futures.Executor and its kind.
+
+    If it has `call(fn, *args)` too, which submits and waits, that is used.
+    """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Completable[Any]:
         """Have fn(*args, **kwargs) called elsewhere; return a future of its result."""
@@ -45,7 +48,7 @@ class PausingKey:
     never copied, pickled or written out.
     """
 
-    _engine: Engine | None
+    _engine: Submits | None
     _public_key: Any
 
     def _do(self, method: str, *args: Any, size_bytes: int | None = None) -> bytes:
@@ -87,6 +90,9 @@ class PausingKey:
         if self._engine is None:
             pending = operation(*args)
             return wait_for(pending) if _is_pending(pending) else pending
+        call = getattr(self._engine, "call", None)
+        if call is not None:  # of pausable's own engines: it tries again when they are busy
+            return call(operation, *args)
         try:
             pending = self._engine.submit(operation, *args)
         except PausableError:
