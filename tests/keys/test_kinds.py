@@ -70,6 +70,7 @@ def engine():
         yield threads
 
 
+@pytest.mark.hazard("C6")
 def test_the_parameters_are_named_as_in_cryptography():
     for kind, cls in CLASSES.items():
         for wrapper in (type(_pausing_any(kind)), REMOTE[kind]):
@@ -214,6 +215,7 @@ def test_processes_sign_if_they_may_have_the_key(local):
         assert pausable.run_blocking(processes.submit(int).result) == 0
 
 
+@pytest.mark.hazard("C6")
 @pytest.mark.parametrize("kind", CLASSES)
 def test_the_private_part_stays_where_it_is(local, kind):
     key = pausing(local[kind], FakeEngine())

@@ -185,6 +185,7 @@ def test_an_engine_that_never_completes_leaves_the_job_to_be_cancelled(local):
     assert job.cancelled()
 
 
+@pytest.mark.hazard("C1")
 def test_an_old_cryptography_is_refused_with_the_reason(tmp_path):
     """Stands in for an old release, which cannot be in one environment with a new one."""
     package = tmp_path / "cryptography"
