@@ -160,6 +160,33 @@ def test_a_cancelled_job_takes_its_operation_back(local):
     assert operation.cancelled()
 
 
+def test_cancelling_crosses_the_builders_and_libraries(local):
+    import jwt
+
+    from keys.test_x509 import certificate
+
+    for use in (lambda key: certificate(key, 0), lambda key: jwt.encode({}, key, "ES256")):
+        engine = FakeEngine()
+        job = pausable.start(use, pausing(local["P-256"], engine))
+        assert engine.pending == ["sign-1"]
+        job.close()
+        assert job.cancelled()
+        assert engine.operation("sign-1").cancelled()
+    assert pausable.thread_pool().stats().paused == 0
+
+
+def test_a_late_answer_reaches_nobody(local):
+    engine = FakeEngine()
+    key = pausing(local["Ed25519"], engine)
+    with pausable.start(key.sign, b"first"):
+        pass
+    engine.finish_late("sign-1", bytes(64))
+    with pausable.start(key.sign, b"second") as job:
+        engine.run("sign-2")
+        job.resume()
+        key.public_key().verify(job.result(), b"second")
+
+
 def test_data_may_change_while_it_is_signed(local):
     engine = FakeEngine()
     data = bytearray(b"before")
