@@ -7,6 +7,8 @@ import threading
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+import trio
+
 import pausable
 from pausable.keys import pausing
 
@@ -65,7 +67,22 @@ def asyncio_jobs(fn, count):
     return asyncio.run(main())
 
 
-DRIVERS = {"map": map_jobs, "asyncio": asyncio_jobs}
+def trio_jobs(fn, count):
+    results = [None] * count
+
+    async def one(i):
+        results[i] = await pausable.run(fn, i)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            for i in range(count):
+                nursery.start_soon(one, i)
+
+    trio.run(main)
+    return results
+
+
+DRIVERS = {"map": map_jobs, "asyncio": asyncio_jobs, "trio": trio_jobs}
 
 
 def jobs_with_slow_key(local_key, make, driver="map", jobs=JOBS):

@@ -52,5 +52,15 @@ def test_paramiko(key, local):
     if isinstance(key, NumbersKind):
         assert adapters.paramiko_key(key).can_sign()
     else:
-        with pytest.raises(TypeError, match="paramiko signs with RSA and EC keys"):
+        with pytest.raises(TypeError, match="paramiko signs with private RSA and EC keys"):
             adapters.paramiko_key(key)
+
+
+@pytest.mark.filterwarnings("ignore:authlib.jose")
+@pytest.mark.parametrize("name", adapters.__all__)
+def test_what_is_no_private_key_is_refused(local, name):
+    adapter = getattr(adapters, name)
+    more = (None,) if name == "pyhanko_signer" else ()
+    for wrong in (local["RSA"].public_key(), b"-----BEGIN PRIVATE KEY-----", None):
+        with pytest.raises(TypeError, match=r"private .*key.*, not (with )?a \w+$"):
+            adapter(wrong, *more)

@@ -134,8 +134,7 @@ class PausingKey:
     def _stays(self, what: str) -> NoReturn:
         raise NotImplementedError(
             f"{self!r} has no {what}(): its private part is not here. Pass public_key() where the"
-            " public part will do; for joserfc, jwcrypto and Authlib there is"
-            " pausable.keys.adapters"
+            " public part will do; for libraries that want more there is pausable.keys.adapters"
         )
 
     def __copy__(self) -> NoReturn:

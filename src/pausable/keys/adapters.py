@@ -47,7 +47,7 @@ def joserfc_key(key: Any, parameters: dict[str, Any] | None = None) -> RSAKey | 
     from joserfc.jwk import ECKey, OKPKey, RSAKey
 
     kind = _by_kind(key, RSAKey, ECKey, OKPKey)
-    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    pem = _public(key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     public = kind.import_key(pem)  # older releases import no objects
     return kind(key, public.as_dict(private=False), parameters)  # type: ignore[no-any-return]
 
@@ -62,13 +62,13 @@ def jwcrypto_key(key: Any, **parameters: Any) -> JWK:
     from jwcrypto.jwk import JWK
 
     class PausingJWK(JWK):  # type: ignore[misc]  # untyped
-        """A public JWK to whoever looks, and private to what signs or decrypts."""
+        """Public to whoever looks, private to what signs or decrypts."""
 
         def _get_private_key(self, _arg: Any = None) -> Any:
             return key
 
     jwk = PausingJWK()
-    jwk.import_from_pyca(key.public_key())
+    jwk.import_from_pyca(_public(key))
     jwk.update(parameters)
     return jwk
 
@@ -83,9 +83,10 @@ def authlib_key(key: Any, options: dict[str, Any] | None = None) -> AuthlibKey:
     from authlib.jose import ECKey, OKPKey, RSAKey
 
     kind = _by_kind(key, RSAKey, ECKey, OKPKey)
-    public = kind.import_key(key.public_key()).as_dict()
+    public_key = _public(key)
+    public = kind.import_key(public_key).as_dict()
     adapted = kind.import_dict_key(public | (options or {}))
-    adapted.private_key, adapted.public_key = key, key.public_key()
+    adapted.private_key, adapted.public_key = key, public_key
     return adapted
 
 
@@ -109,7 +110,10 @@ def paramiko_key(key: Any) -> PKey:
         return PausingRSAKey(key=key)
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return ECDSAKey(vals=(key, key.public_key()))
-    raise TypeError(f"paramiko signs with RSA and EC keys of cryptography, not with {key!r}")
+    raise TypeError(
+        "paramiko signs with private RSA and EC keys of cryptography, not with a"
+        f" {type(key).__qualname__}"
+    )
 
 
 def asyncssh_key(key: Any) -> SSHKeyPair:
@@ -123,7 +127,7 @@ def asyncssh_key(key: Any) -> SSHKeyPair:
     """
     from asyncssh import SSHKeyPair, import_public_key
 
-    ssh = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    ssh = _public(key).public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     public = import_public_key(ssh)
 
     class PausingKeyPair(SSHKeyPair):
@@ -150,6 +154,8 @@ def pyhanko_signer(key: Any, certificate: Certificate, **options: Any) -> Signer
     from asn1crypto.x509 import Certificate as Asn1Certificate
     from pyhanko.sign.signers import Signer
 
+    _public(key)
+
     class PausingSigner(Signer):
         async def async_sign_raw(
             self, data: bytes, digest_algorithm: str, dry_run: bool = False
@@ -173,6 +179,15 @@ def pyhanko_signer(key: Any, certificate: Certificate, **options: Any) -> Signer
 
     der = certificate.public_bytes(Encoding.DER)
     return PausingSigner(signing_cert=Asn1Certificate.load(der), **options)
+
+
+def _public(key: Any) -> Any:
+    if isinstance(key, (bytes, str)) or not hasattr(key, "public_key"):
+        raise TypeError(
+            f"key has to be a private key, of pausable.keys or cryptography, not a"
+            f" {type(key).__qualname__}"
+        )
+    return key.public_key()
 
 
 def _hash(name: str) -> hashes.HashAlgorithm:
