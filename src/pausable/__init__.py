@@ -9,6 +9,7 @@
         job.resume()
     job.result()
 
+`pausable.engines` do slow work elsewhere while a job is paused.
 `pausable.openssl` has the same under OpenSSL's names (ASYNC_start_job and its kin).
 """
 
@@ -18,13 +19,20 @@ from pausable._dump import dump, dump_on_signal, jobs
 from pausable._hooks import add_hooks, remove_hooks
 from pausable._job import Job, can_pause, current_job, pause
 from pausable._pool import JobPool, PoolStats
+from pausable._sleep import sleep
 from pausable._threads import cleanup_thread, init_thread, is_capable, start, thread_pool
 from pausable._wait_context import Status, WaitContext
 from pausable._wait_for import wait_for
 from pausable._waker import Waker
 from pausable.errors import (
+    BreakerOpen,
     CancelSwallowed,
     DebugWarning,
+    EngineBusy,
+    EngineClosed,
+    EngineError,
+    EngineFull,
+    EngineTimeout,
     ForkedJobError,
     InvalidStateError,
     JobCancelled,
@@ -45,8 +53,14 @@ from pausable.loops._entry import map, portal, run, run_blocking, task_factory, 
 from pausable.loops._entry import to_async as pausable
 
 __all__ = [
+    "BreakerOpen",
     "CancelSwallowed",
     "DebugWarning",
+    "EngineBusy",
+    "EngineClosed",
+    "EngineError",
+    "EngineFull",
+    "EngineTimeout",
     "ForkedJobError",
     "InvalidStateError",
     "Job",
@@ -88,6 +102,7 @@ __all__ = [
     "run",
     "run_blocking",
     "set_debug",
+    "sleep",
     "start",
     "task_factory",
     "thread_pool",

@@ -14,14 +14,14 @@ __all__ = ["POLL_S", "check_timeout", "wait_until_awake"]
 POLL_S: Final = 0.01
 
 
-def check_timeout(timeout_s: float | None) -> None:
+def check_timeout(timeout_s: float | None, name: str = "timeout_s") -> None:
     """Refuse what is no time to wait.
 
     Raises:
         ValueError: it is negative, or no number.
     """
     if timeout_s is not None and not timeout_s >= 0:
-        raise ValueError(f"timeout_s has to be 0 or more seconds, or None, not {timeout_s!r}")
+        raise ValueError(f"{name} has to be 0 or more seconds, or None, not {timeout_s!r}")
 
 
 def wait_until_awake(ctx: WaitContext | None, deadline: float) -> bool:

@@ -15,7 +15,9 @@ from collections.abc import Callable
 
 __all__ = [
     "callback_failed",
+    "cancel_failed",
     "cleanup_cut_short",
+    "completed_twice",
     "hook_failed",
     "loop_closed",
     "lost",
@@ -111,3 +113,18 @@ def hook_failed(hook: Callable[..., object], job: object) -> None:
 def callback_failed(callback: Callable[..., object], job: object) -> None:
     """Log that a done-callback raised (called in an except clause)."""
     _log.error("done-callback %r of %r raised", callback, job, exc_info=sys.exc_info()[1])
+
+
+def completed_twice(ticket: object, engine: object) -> None:
+    """Log that an engine completed an operation that it had completed already."""
+    _log.error(
+        "%r was completed already; the second completion is ignored, and %r will not be told of"
+        " again: have it complete each operation once",
+        ticket,
+        engine,
+    )
+
+
+def cancel_failed(engine: object, ticket: object) -> None:
+    """Log that an engine could not cancel an operation (called in an except clause)."""
+    _log.error("%r raised when it was to cancel %r", engine, ticket, exc_info=sys.exc_info()[1])

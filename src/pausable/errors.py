@@ -2,6 +2,7 @@
 
 * `JobStateError` and its kinds: the caller asked for something that cannot be done now.
 * `NoJobsAvailable`: nothing is wrong, try again when a job has ended.
+* `EngineError` and its kinds: the engine that does the work failed; `__cause__` says why.
 * `JobCancelled`: not a fault; it unwinds a job that nobody wants any more.
 * `DebugWarning` and its kinds: debug mode has seen what may do harm.
 """
@@ -9,8 +10,14 @@
 from __future__ import annotations
 
 __all__ = [
+    "BreakerOpen",
     "CancelSwallowed",
     "DebugWarning",
+    "EngineBusy",
+    "EngineClosed",
+    "EngineError",
+    "EngineFull",
+    "EngineTimeout",
     "ForkedJobError",
     "InvalidStateError",
     "JobCancelled",
@@ -75,6 +82,30 @@ class WouldDeadlock(JobStateError):
 
 class NoJobsAvailable(PausableError):
     """The pool has as many jobs as it may have (`max_size`). Try again when one has ended."""
+
+
+class EngineError(PausableError):
+    """An engine could not do an operation; `__cause__` is what it failed with, if it said so."""
+
+
+class EngineClosed(EngineError):
+    """The engine was closed before the operation was begun, or before it was done."""
+
+
+class EngineBusy(EngineError):
+    """The engine did not accept the operation (EAGAIN). Nothing was done: try again later."""
+
+
+class EngineFull(EngineBusy):
+    """As many operations wait for the engine as may (`guard(max_waiting=...)`)."""
+
+
+class EngineTimeout(EngineError, TimeoutError):
+    """An operation took longer than it may (`guard(timeout_s=...)`), and was cancelled."""
+
+
+class BreakerOpen(EngineError):
+    """The engine failed so often that it is left alone for a while (`guard(breaker=...)`)."""
 
 
 class JobCancelled(BaseException):

@@ -1,0 +1,29 @@
+"""Engines do slow work elsewhere, while the job that wants it is paused.
+
+    engine = ExecutorEngine(ThreadPoolExecutor(64))
+    signature = engine.call(slow_sign, digest)  # pauses in a job, blocks outside
+
+* `ExecutorEngine`: any executor of `concurrent.futures`: threads, processes, loky; dask clusters.
+* `CoroutineEngine`: any `async def`.
+* `BatchEngine`: requests of many paused jobs, executed together.
+* `guard`: limits, time limits, retries, a circuit breaker and a fallback around any of them.
+* `Engine`: the base of your own.
+
+docs/engines.md says how to choose and how to write one.
+"""
+
+from pausable.engines._batch import BatchEngine, BatchStats
+from pausable.engines._coroutine import CoroutineEngine
+from pausable.engines._engine import Engine, Submits
+from pausable.engines._executor import ExecutorEngine
+from pausable.engines._ticket import Ticket
+
+__all__ = [
+    "BatchEngine",
+    "BatchStats",
+    "CoroutineEngine",
+    "Engine",
+    "ExecutorEngine",
+    "Submits",
+    "Ticket",
+]

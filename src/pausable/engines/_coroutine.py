@@ -1,0 +1,149 @@
+"""An engine of coroutine functions."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from pausable._driver import Driver, discard
+from pausable._job import current_fibre
+from pausable._wait_for import wait_for
+from pausable.engines._engine import Engine, Submits
+from pausable.engines._place import Place, own_place, place_of
+from pausable.engines._ticket import Ticket
+from pausable.errors import EngineError
+
+if sys.version_info >= (3, 11):
+    from typing import ParamSpec
+else:
+    from typing_extensions import ParamSpec
+
+__all__ = ["CoroutineEngine"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class CoroutineEngine(Engine):
+    """Awaits coroutine functions: `engine.call(client.sign, digest)` in synchronous code.
+
+    * In a job of `pausable.run`: on the loop that drives it, asyncio's or trio's. `call` has it
+      awaited by the job's own task, in its context; `submit` by a task of its own.
+    * Elsewhere (a script, `pausable.map`, a thread): on an asyncio loop of the engine's own, in a
+      background thread that is started when it is first needed, and ended by `close`.
+
+    A client that belongs to one loop (most do) needs one loop for all: `own_loop=True`.
+
+    Args:
+        own_loop: always use the engine's own loop.
+
+    Threads: any.
+    """
+
+    def __init__(self, *, own_loop: bool = False) -> None:
+        super().__init__()
+        self._own_loop = own_loop
+        self._place: Place | None = None
+
+    def submit(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Ticket[T]:
+        """Begin to await fn(*args, **kwargs); return its ticket.
+
+        Raises:
+            TypeError: `fn` cannot be called. (A coroutine cannot: it could be begun only once.)
+            EngineError: what fn returned cannot be awaited, or the engine is closed.
+        """
+        _check(fn)
+        return super().submit(self._where(), fn, args, kwargs)
+
+    def call(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Await fn(*args, **kwargs) and return what it returns, or raise what it raises.
+
+        Pauses: until that is done; outside a job it blocks.
+
+        Raises:
+            As of `submit`.
+        """
+        _check(fn)
+        driver = self._driver()
+        if driver is None:
+            result: T = super().call(fn, *args, **kwargs)
+            return result
+        self._check_open()
+        value: T = wait_for(_awaitable(fn, fn(*args, **kwargs)))
+        return value
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        ticket: Ticket[Any],
+        place: Place,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        place.begin(ticket, _awaitable(fn, fn(*args, **kwargs)))
+
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        if ticket.data is not None:
+            ticket.data()
+
+    def _close(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.close()
+
+    def _driver(self) -> Driver | None:
+        fibre = None if self._own_loop else current_fibre()
+        return None if fibre is None or fibre.blocks else fibre.driver
+
+    def _where(self) -> Place:
+        driver = self._driver()
+        place = None if driver is None else place_of(driver)
+        if place is None:
+            self._check_open()
+            place = self._place
+            if place is None or not place.alive():
+                place = self._place = own_place()
+                weakref.finalize(self, place.close)  # the thread knows nothing of the engine
+        return place
+
+    def _here(self) -> Submits:
+        return _Bound(self, self._where())
+
+
+class _Bound:
+    """The engine, on the loop that was here."""
+
+    def __init__(self, engine: CoroutineEngine, place: Place) -> None:
+        self._engine = engine
+        self._place = place
+
+    def submit(self, *request: Any, **options: Any) -> Ticket[Any]:
+        fn, *args = request
+        _check(fn)
+        return Engine.submit(self._engine, self._place, fn, args, options)
+
+
+def _check(fn: Any) -> None:
+    if not callable(fn):
+        hint = ""
+        if hasattr(fn, "__await__"):
+            discard(fn)
+            hint = ": pass the coroutine function and its arguments, engine.call(fn, ...)"
+        raise TypeError(f"fn has to be callable, not {fn!r}{hint}")
+
+
+def _awaitable(fn: object, outcome: Any) -> Any:
+    if not hasattr(outcome, "__await__"):
+        raise EngineError(
+            f"{fn!r} returned {outcome!r}, which cannot be awaited: submit a coroutine function"
+            " here, and a plain one to an ExecutorEngine"
+        )
+    return outcome

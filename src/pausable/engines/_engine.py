@@ -1,0 +1,286 @@
+"""What an engine is: it takes an operation, and later completes a ticket."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import Any, Final, Protocol, TypeVar
+
+from pausable import _report
+from pausable._driver import discard
+from pausable._job import can_pause, current_job, pause
+from pausable._patience import POLL_S
+from pausable._wait_context import Status, WaitContext
+from pausable._wait_for import wait_for
+from pausable.engines._delivery import Submitting
+from pausable.engines._ticket import Ticket
+from pausable.errors import EngineClosed, EngineError
+
+__all__ = ["Engine", "Submits", "check_count", "check_engine", "check_future"]
+
+T = TypeVar("T")
+E = TypeVar("E", bound="Engine")
+
+#: How long a thread that found an engine busy sleeps at first; a job's driver knows for itself.
+_BUSY_S: Final = 0.0005
+
+
+class Submits(Protocol):
+    """What counts as an engine wherever one is asked for: executors too."""
+
+    def submit(self, *request: Any, **options: Any) -> Any:
+        """Begin an operation; return a future: `done()`, `result()`, `add_done_callback()`."""
+
+
+class Engine(ABC):
+    """Does slow work elsewhere, while the job that wants it is paused.
+
+    Your own needs `_begin`, which hands an operation to whatever does the work, and `_cancel`. Keep
+    the ticket, or its `generation`, and when the work is done, in any thread, call
+    `ticket.finish(value)`, `ticket.fail(exc)`, or `ticket.busy()`: not now, try again.
+
+    Threads: any.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[int, Ticket[Any]] = {}
+        self._closed = False
+        self._doubled = 0
+
+    # -- for users ---------------------------------------------------------------------------------
+
+    def submit(self, *request: Any, **options: Any) -> Ticket[Any]:
+        """Begin an operation; return its ticket, which any thread completes.
+
+        Pauses: never (unless the engine's own `_begin` does).
+
+        Raises:
+            EngineClosed: the engine was closed.
+            EngineError: the engine could not begin it; `__cause__` says why.
+        """
+        self._check_open()
+        ticket: Ticket[Any] = Ticket(self)
+        self._pending[ticket.generation] = ticket
+        try:
+            with Submitting():
+                garbage: object = self._begin(ticket, *request, **options)
+        except EngineError as exc:
+            ticket.never_begun(exc)
+            raise
+        except Exception as exc:
+            error = EngineError(f"{self!r} could not begin an operation: {exc!r}")
+            error.__cause__ = exc
+            ticket.never_begun(error)
+            raise error from exc
+        except BaseException as exc:  # cancelled, or Ctrl-C
+            ticket.never_begun(exc)
+            raise
+        if garbage is not None:
+            raise self._refuse_garbage(ticket, garbage)
+        if self._closed:  # meanwhile, by another thread
+            ticket.give_up(self._closed_error())
+        return ticket
+
+    def call(self, *request: Any, **options: Any) -> Any:
+        """Begin an operation and wait for it: `wait_for(engine.submit(...))`.
+
+        Meanwhile the job's wait context has the status OK; if the engine is busy, EAGAIN, and the
+        operation is submitted again when the job is resumed, as often as it takes; after an error
+        of the engine, ERR.
+
+        Pauses: until it is done; outside a job it blocks.
+        Threads: the job's own.
+        Returns: what the operation returned.
+
+        Raises:
+            JobCancelled: the job was cancelled, and the operation with it.
+            Others: as of `submit`, and whatever the operation failed with.
+        See: ASYNC_WAIT_CTX_set_status(3)
+        """
+        delay_s = _BUSY_S
+        while True:
+            ticket = self._submit_to_wait(*request, **options)
+            wait_until_done(ticket)
+            if ticket.status is not Status.EAGAIN:
+                return ticket.result()
+            delay_s = _let_it_come_to_itself(delay_s)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def pending(self) -> int:
+        """How many operations are under way."""
+        return len(self._pending)
+
+    def ticket(self, generation: int) -> Ticket[Any] | None:
+        """Return the ticket of an operation that is under way, or None: it has ended.
+
+        For engines whose device knows an operation by a number: a late or doubled answer finds
+        nothing, and never another operation.
+        """
+        return self._pending.get(generation)
+
+    def close(self) -> None:
+        """Accept nothing more, and fail what is under way with `EngineClosed`. Twice is once."""
+        if not self._closed:
+            self._closed = True
+            for ticket in list(self._pending.values()):
+                ticket.give_up(self._closed_error())
+            self._close()
+
+    def __enter__(self: E) -> E:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self._closed else ""
+        return f"<{type(self).__name__}: {self.pending} under way{closed}>"
+
+    # -- for engines -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _begin(self, ticket: Ticket[Any], *request: Any, **options: Any) -> None:
+        """Hand an operation to whatever does the work, and return without waiting for it.
+
+        The ticket may be completed before this returns. What is raised here, `submit` raises; then
+        nothing was begun, and `_cancel` is not called.
+        """
+
+    @abstractmethod
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        """Have nothing more done for a ticket, which is given up: as far as that is possible.
+
+        Completing it later does no harm. Any thread; must not block.
+        """
+
+    def _close(self) -> None:  # noqa: B027  # not every engine owns something
+        """Let go of what the engine owns. Called once, when every ticket was given up."""
+
+    def _submit_to_wait(self, *request: Any, **options: Any) -> Ticket[Any]:
+        """Submit for `call`, which waits for the ticket next. May pause."""
+        return self.submit(*request, **options)
+
+    def _here(self) -> Submits:
+        """Return what begins operations as if it were called here and now, for other threads."""
+        return self
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise self._closed_error()
+
+    def _closed_error(self) -> EngineClosed:
+        return EngineClosed(
+            f"{self!r} does no more work: close an engine when all that use it are done"
+        )
+
+    def _refuse_garbage(self, ticket: Ticket[Any], garbage: object) -> EngineError:
+        error = EngineError(
+            f"_begin of {self!r} returned {garbage!r}; it has to be a plain function that keeps the"
+            " ticket, returns None, and has ticket.finish(value) called when the work is done"
+        )
+        discard(garbage)
+        ticket.give_up(error)
+        return error
+
+    def _completed_twice(self, ticket: Ticket[Any]) -> None:
+        self._doubled += 1
+        if self._doubled == 1:
+            _report.completed_twice(ticket, self)
+
+
+def check_engine(name: str, engine: Any) -> Any:
+    """Return what operations can be submitted to.
+
+    Raises:
+        TypeError: it has no submit().
+    """
+    if not callable(getattr(engine, "submit", None)):
+        raise TypeError(
+            f"{name} has to be an engine or an executor, with submit(); {engine!r} is not"
+        )
+    return engine
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is no number of things.
+
+    Raises:
+        TypeError, ValueError: it is no int, or less than `least`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} has to be an int, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} has to be {least} or more, not {value}")
+
+
+def check_future(engine: object, future: Any) -> None:
+    """Refuse what an engine's or executor's `submit` returned, if it is no future.
+
+    Raises:
+        EngineError: it is not.
+    """
+    if not all(hasattr(future, name) for name in ("done", "result", "add_done_callback")):
+        raise EngineError(
+            f"submit of {engine!r} returned {future!r}, which is no future: have it return what has"
+            " done(), result() and add_done_callback(), as pausable.engines.Ticket"
+        )
+
+
+def _context() -> WaitContext | None:
+    job = current_job() if can_pause() else None
+    return None if job is None else job.wait_ctx
+
+
+def wait_until_done(ticket: Ticket[Any]) -> None:
+    """Wait for a ticket, whatever becomes of it, and tell so by the wait context's status.
+
+    Pauses: until it is done.
+    """
+    ctx = _context()
+    if ctx is None:
+        if not ticket.done():
+            _wait(ticket)
+        return
+    before = ctx.status
+    try:
+        if not ticket.done():
+            ctx.status = Status.OK
+            _wait(ticket)
+    finally:
+        failed = ticket.status is Status.ERR and isinstance(ticket._exc, EngineError)
+        if failed:
+            ctx.status = Status.ERR
+        else:
+            ctx.status = Status.UNSUPPORTED if before == Status.ERR else before
+
+
+def _wait(ticket: Ticket[Any]) -> None:
+    try:
+        wait_for(ticket)
+    except BaseException as exc:
+        if exc is not ticket._exc:  # the job's own cancellation, for one
+            raise
+
+
+def _let_it_come_to_itself(delay_s: float) -> float:
+    """Let an engine that was busy come to itself; return the delay for the next time.
+
+    Pauses: once, with the status EAGAIN: the driver resumes the job soon. Outside a job it blocks.
+    """
+    ctx = _context()
+    if ctx is None:
+        time.sleep(delay_s)
+        return min(POLL_S, delay_s * 2)
+    before, ctx.status = ctx.status, Status.EAGAIN
+    try:
+        pause()
+    finally:
+        ctx.status = before
+    return delay_s

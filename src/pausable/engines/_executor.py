@@ -1,0 +1,163 @@
+"""An engine of what is an executor already: threads, processes, loky, a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from pausable.engines._dask import Dask
+from pausable.engines._engine import Engine, Submits, check_count, check_engine, check_future
+from pausable.engines._ticket import Ticket
+from pausable.errors import EngineError
+
+if sys.version_info >= (3, 11):
+    from typing import ParamSpec
+else:
+    from typing_extensions import ParamSpec
+
+__all__ = ["ExecutorEngine", "check_function"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+#: A code object's mark of `async def`, as of inspect, which takes long to import.
+CO_COROUTINE: Final = 0x80
+
+#: As many as `pausable.map` has jobs in flight: they wait, most of the time.
+MAX_WORKERS: Final = 64
+
+
+class ExecutorEngine(Engine):
+    """Calls functions in the threads, processes or machines of an executor.
+
+    `executor` is anything of the kind of `concurrent.futures.Executor`, or a client of
+    dask.distributed (`Client`, or its `get_executor()`); it stays its owner's, who shuts it down
+    after the engine is closed. None: threads of the engine's own, started as needed and ended with
+    it.
+
+    What cannot be stopped any more when it is cancelled runs to its end, and its result is dropped.
+
+    Args:
+        executor: has `submit(fn, *args, **kwargs)`, which returns a future.
+        max_workers: the most threads of its own, 1 or more.
+
+    Raises:
+        TypeError, ValueError: bad arguments.
+    Threads: any.
+    """
+
+    def __init__(self, executor: Submits | None = None, *, max_workers: int = MAX_WORKERS) -> None:
+        super().__init__()
+        if executor is not None:
+            check_engine("executor", executor)
+        check_count("max_workers", max_workers)
+        self._dask = Dask.of(executor)
+        self._executor = executor
+        self._max_workers = max_workers
+        self._own: tuple[int, Executor] | None = None  # and the process that made it
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
+        """Begin a call of fn(*args, **kwargs); return its ticket.
+
+        Raises:
+            TypeError: `fn` cannot be called, or is a coroutine function.
+            EngineError: the executor did not take it; `__cause__` says why.
+        """
+        check_function(fn)
+        return super().submit(fn, args, kwargs)
+
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call fn(*args, **kwargs) elsewhere and return what it returns, or raise what it raises.
+
+        Pauses: until that is done; outside a job it blocks.
+
+        Raises:
+            EngineError: the executor failed (a worker died); `__cause__` says how.
+            Others: as of `submit`.
+        """
+        result: T = super().call(fn, *args, **kwargs)
+        return result
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        ticket: Ticket[Any],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        if self._dask is not None:
+            self._dask.begin(ticket, fn, args, kwargs)
+            return
+        future = self._workers().submit(fn, *args, **kwargs)
+        check_future(self._executor, future)
+        ticket.data = future  # first: it may be done already, and then nothing is kept
+        future.add_done_callback(_Follow(self, ticket))
+
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        cancel = getattr(ticket.data, "cancel", None)
+        if cancel is not None:
+            cancel()
+
+    def _close(self) -> None:
+        if self._own is not None and self._own[0] == os.getpid():
+            self._own[1].shutdown(wait=False, cancel_futures=True)
+
+    def _workers(self) -> Submits:
+        if self._executor is not None:
+            return self._executor
+        if self._own is None or self._own[0] != os.getpid():  # a forked child has no threads
+            pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
+            self._own = os.getpid(), pool
+        return self._own[1]
+
+
+class _Follow:
+    """Has a ticket completed as the executor's future is."""
+
+    __slots__ = ("_engine", "_ticket")
+
+    def __init__(self, engine: ExecutorEngine, ticket: Ticket[Any]) -> None:
+        self._engine = engine
+        self._ticket = ticket
+
+    def __call__(self, future: Future[Any]) -> None:
+        ticket = self._ticket
+        if not future.done():  # an early wake: it is told again
+            return
+        if future.cancelled():
+            ticket.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
+            return
+        try:
+            value = future.result()
+        except BaseException as exc:
+            ticket.fail(self._blame(exc))
+        else:
+            ticket.finish(value)
+
+    def _blame(self, exc: BaseException) -> BaseException:
+        """Tell the executor's own failures from those of the function."""
+        if not isinstance(exc, BrokenExecutor):
+            return exc
+        error = EngineError(
+            f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine of it"
+        )
+        error.__cause__ = exc
+        return error
+
+
+def check_function(fn: Any) -> None:
+    """Refuse what no thread or process can call.
+
+    Raises:
+        TypeError: it cannot be called, or is a coroutine function.
+    """
+    if not callable(fn):
+        raise TypeError(f"fn has to be callable, not {fn!r}")
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & CO_COROUTINE:
+        raise TypeError(f"{fn!r} is a coroutine function: submit it to a CoroutineEngine")

@@ -1,0 +1,90 @@
+"""What the engines' tests need: places to call from, an engine that is completed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import trio
+
+import pausable
+from pausable.engines import Engine
+
+
+def in_asyncio(fn, items):
+    async def main():
+        return await asyncio.gather(*[pausable.run(fn, item) for item in items])
+
+    return asyncio.run(main())
+
+
+def in_trio(fn, items):
+    results = {}
+
+    async def one(number, item):
+        results[number] = await pausable.run(fn, item)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            for number, item in enumerate(items):
+                nursery.start_soon(one, number, item)
+
+    trio.run(main)
+    return [results[number] for number in range(len(results))]
+
+
+def in_map(fn, items):
+    return list(pausable.map(fn, items))
+
+
+def in_jobs_one_by_one(fn, items):
+    return [pausable.run_blocking(fn, item) for item in items]
+
+
+def outside_jobs(fn, items):
+    return [fn(item) for item in items]
+
+
+#: Calls fn for each item and returns the results in order, each in another kind of place.
+PLACES = [in_asyncio, in_trio, in_map, in_jobs_one_by_one, outside_jobs]
+
+
+class ByHand(Engine):
+    """Its operations end when the test says so: `engine.tickets["sign"].finish(value)`."""
+
+    def __init__(self):
+        super().__init__()
+        self.tickets = {}
+        self.cancelled = []
+        self.closed_with = None
+
+    def _begin(self, ticket, name):
+        ticket.data = name
+        self.tickets[name] = ticket
+
+    def _cancel(self, ticket):
+        self.cancelled.append(ticket.data)
+
+    def _close(self):
+        self.closed_with = list(self.cancelled)
+
+
+def square(number):
+    """Be the work of an engine; the delay is what makes operations overlap."""
+    time.sleep(0.002)
+    return number * number
+
+
+async def asquare(number):
+    await pausable_sleep()
+    return number * number
+
+
+async def pausable_sleep():
+    """Let time pass on whichever loop this is."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        await trio.sleep(0.002)
+    else:
+        await asyncio.sleep(0.002)
