@@ -6,7 +6,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,8 @@ class Place:
     here: bool
     #: Gives up, at once, what is under way.
     end: Callable[[], object] = lambda: None
+    #: While it is entered, calls what it is given, with the reason, if the place is lost.
+    watched: Callable[[Callable[[str], object]], AbstractContextManager[object]] = nullcontext
 
 
 class KeyEngine:
@@ -66,6 +68,7 @@ class KeyEngine:
         self.kind = place.kind
         self._run = run
         self._place = place
+        self._lost: str | None = None
         self._executor = ExecutorEngine(place.executor)
         # As many trips as take all jobs, when they are full: with more, they would be emptier.
         trips = -(-run.jobs // batch)
@@ -90,11 +93,18 @@ class KeyEngine:
                 return self._trips.call(arguments)  # type: ignore[no-any-return]
         except EngineError:
             self._run.check()
+            if self._lost is not None:
+                raise Unfit(self._lost) from None
             raise
 
     def fill(self) -> dict[int, int]:
         """Return how many trips had how many operations."""
         return self._trips.stats().fill
+
+    def lose(self, why: str) -> None:
+        """Give up what is under way and what will come, with a reason. Any thread."""
+        self._lost = why
+        self.close()
 
     def close(self) -> None:
         """Give up what is under way: its jobs are unwound. Any thread."""
@@ -113,7 +123,8 @@ def open_key_engine(options: EngineOptions, private: PrivateKey, run: Run) -> It
     with _PLACES[options.kind](options, private, run) as place:
         engine = KeyEngine(run, place, options.batch)
         try:
-            yield engine
+            with place.watched(engine.lose):
+                yield engine
         finally:
             engine.close()
 
@@ -152,8 +163,9 @@ def _dask(options: EngineOptions, private: PrivateKey, _run: Run) -> Iterator[Pl
         private.passphrase_variable,
         fingerprint(private.key),
     )
-    with connected(options.address, file) as client:
-        yield Place("dask", client, partial(sign_with_file, file, options.latency_s), here=False)
+    with connected(options.address, file) as cluster:
+        operate = partial(sign_with_file, file, options.latency_s)
+        yield Place("dask", cluster.client, operate, here=False, watched=cluster.watched)
 
 
 _PLACES = {"threads": _threads, "processes": _processes, "dask": _dask}
