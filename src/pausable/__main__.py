@@ -8,8 +8,8 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-#: What the extra `cli` installs.
-_EXTRA = ("click", "cryptography", "rich")
+#: What the extra `cli` installs: modules, and the packages that they are in.
+_EXTRA = {"click": "click", "cryptography": "cryptography", "rich": "rich", "jwt": "PyJWT"}
 
 #: Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
 _INTERRUPTED = 130
@@ -28,7 +28,7 @@ def main() -> None:
         if missing not in _EXTRA:
             raise
         print(
-            f"pausable: the command line needs {missing}: pip install 'pausable[cli]'",
+            f"pausable: the command line needs {_EXTRA[missing]}: pip install 'pausable[cli]'",
             file=sys.stderr,
         )
         code = 2

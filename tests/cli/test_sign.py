@@ -157,6 +157,8 @@ def test_json_report_tells_each_files_fate(pausable_cli, keys, files, tmp_path):
         "interrupted": False,
         "key": "RSA-2048, pkcs1v15, sha256",
         "jobs": 64,
+        "engine": "threads",
+        "operations_per_trip": {"1": 1},
         "most_paused_at_once": 1,
         "threads_running_jobs": 1,
     }

@@ -4,6 +4,8 @@ import os
 import pty
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import pausable
-from pausable.cli._batch import Batch, Outcome
+from pausable.cli._detached import DetachedSignatures
+from pausable.cli._key_engine import KeyEngine, Place
+from pausable.cli._key_worker import sign_all
+from pausable.cli._outcome import Outcome
 from pausable.cli._plan import Task
+from pausable.cli._run import Run
 
 PASSPHRASE = "correct horse"
 
@@ -42,6 +48,14 @@ def refused(pausable_cli, text, listing):
         ("--jobs", "1" * 5000),
         ("--workers", "0"),
         ("--workers", "1e3"),
+        ("--batch", "0"),
+        ("--batch", "all"),
+        ("--engine", "gpu"),
+        ("--engine", "dask"),
+        ("--engine", "dask://"),
+        ("--engine", "dask://here"),
+        ("--engine", "dask://here:99999"),
+        ("--engine", "dask://:8786"),
         ("--latency-ms", "-1"),
         ("--latency-ms", "nan"),
         ("--latency-ms", "inf"),
@@ -291,26 +305,45 @@ def test_signature_that_cannot_be_put_in_place_costs_its_file(
 class FailingToken:
     """A key whose operation fails for one text; its signatures are the texts themselves."""
 
-    name = "token"
-
-    def read(self, file, size_bytes, check):
-        return file.read()
-
     def sign(self, message):
         if message == b"fail":
             raise RuntimeError("the token\nis gone")
         return message
 
+
+class WholeText:
+    """Has the token sign whole files."""
+
+    def read(self, file, size_bytes, check):
+        return file.read()
+
+    def arguments(self, message):
+        return (message,)
+
     def verify(self, message, signature):
         return message == signature
 
 
-def test_key_operation_that_fails_costs_its_file(files):
+@pytest.fixture
+def sign_with_token():
+    """Sign files with the failing token, with a report function."""
+
+    def call(paths, jobs, report):
+        run = Run(jobs)
+        with ThreadPoolExecutor(jobs) as pool:
+            place = Place("threads", pool, partial(sign_all, FailingToken()), here=True)
+            signatures = DetachedSignatures(run, WholeText(), KeyEngine(run, place, 1))
+            tasks = [Task(path, path.with_suffix(".sig")) for path in paths]
+            run.each(signatures.sign, tasks, report)
+
+    return call
+
+
+def test_key_operation_that_fails_costs_its_file(files, sign_with_token):
     good, bad = files(2)
     bad.write_text("fail")
     outcomes = []
-    tasks = [Task(path, path.with_suffix(".sig")) for path in (bad, good)]
-    Batch(FailingToken(), 2, 0.0).run(tasks, 2, outcomes.append)
+    sign_with_token([bad, good], 2, outcomes.append)
     assert sorted(outcomes, key=lambda outcome: outcome.path) == [
         Outcome(good, "signed", good.with_suffix(".sig")),
         Outcome(bad, "failed", None, "RuntimeError: the token is gone"),
@@ -318,16 +351,15 @@ def test_key_operation_that_fails_costs_its_file(files):
     assert good.with_suffix(".sig").read_text() == good.read_text()
 
 
-def test_report_that_fails_unwinds_every_job(files, leftovers):
+def test_report_that_fails_unwinds_every_job(files, leftovers, sign_with_token):
     class Full(Exception):
         pass
 
     def report(outcome):
         raise Full
 
-    tasks = [Task(path, path.with_suffix(".sig")) for path in files(50)]
     with pytest.raises(Full):
-        Batch(FailingToken(), 8, 0.001).run(tasks, 8, report)
+        sign_with_token(files(50), 8, report)
     assert pausable.thread_pool().stats().paused == 0
     assert leftovers() == []
 

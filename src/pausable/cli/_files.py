@@ -16,11 +16,20 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 
-__all__ = ["discard_stale", "open_regular", "temporary_name", "write_atomically"]
+__all__ = [
+    "discard_stale",
+    "open_regular",
+    "read_at_most",
+    "replacing",
+    "temporary_name",
+    "write_atomically",
+]
 
 
 def open_regular(path: Path) -> FileIO:
@@ -42,6 +51,15 @@ def open_regular(path: Path) -> FileIO:
         raise
 
 
+def read_at_most(path: Path, size_bytes: int) -> bytes | None:
+    """Return the begin of an existing result, or None if there is nothing that can be read."""
+    try:
+        with open_regular(path) as file:
+            return file.read(size_bytes)
+    except OSError:
+        return None
+
+
 def temporary_name(target: Path) -> Path:
     """Return the name under which `target` is written; short, however long the target's is."""
     digest = sha256(os.fsencode(target.name)).hexdigest()
@@ -56,14 +74,28 @@ def write_atomically(target: Path, content: bytes) -> None:
     Raises:
         OSError: the disk is full, say. The target is as it was; no temporary file is left.
     """
+    with replacing(target) as write:
+        write(content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yield what writes the new content of `target`, which it gets when the block is over.
+
+    Else as `write_atomically`, whatever the block raises.
+    """
     temporary = temporary_name(target)
     fd = _open_locked(temporary)
+
+    def write(content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+
     try:
         try:
             os.ftruncate(fd, 0)
-            view = memoryview(content)
-            while view:
-                view = view[os.write(fd, view) :]
+            yield write
             os.fsync(fd)
             temporary.replace(target)
         except BaseException:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import binascii
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pausable.cli._output import Refusal, shown
-from pausable.cli._signing import DigestSigner, MessageSigner, Signer
 
-__all__ = ["load_signer"]
+__all__ = ["PrivateKey", "kind_of", "load_key"]
 
 #: Nobody's key is larger; what is, need not be read.
 _MAX_KEY_BYTES = 1024 * 1024
@@ -24,88 +24,68 @@ _MAX_KEY_BYTES = 1024 * 1024
 #: Smaller ones are refused: anybody can break them, and not all digests fit.
 _MIN_RSA_BITS = 1024
 
-
 #: The algorithm of a key that is for RSA-PSS alone (id-RSASSA-PSS, in DER).
 _PSS_ONLY = bytes.fromhex("06092a864886f70d01010a")
 
-_DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
-    "sha256": hashes.SHA256,
-    "sha384": hashes.SHA384,
-    "sha512": hashes.SHA512,
-}
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """A private key, and where it is from: workers elsewhere load it themselves."""
+
+    path: Path
+    #: Of `cryptography`.
+    key: Any
+    #: For RSA-PSS alone. Where a passphrase hides that, the user has to know.
+    pss_only: bool
+    pem: bytes = field(repr=False)
+    passphrase: bytes | None = field(repr=False)
+    #: The environment variable that the passphrase is from.
+    passphrase_variable: str | None
 
 
-def load_signer(path: Path, scheme: str | None, digest: str | None, passin: str | None) -> Signer:
-    """Return the signer for the private key in a PEM file.
+def load_key(path: Path, passin: str | None) -> PrivateKey:
+    """Return the private key in a PEM file.
 
     Args:
         path: the key's file.
-        scheme: pkcs1v15 or pss, for an RSA key only; None: pkcs1v15, if the key allows it.
-        digest: sha256, sha384 or sha512, not for Ed25519; None: sha256.
         passin: where the passphrase is: env:NAME; None: ask for it if there is one.
 
     Raises:
         Refusal: there is no such key, or it cannot be used.
     """
-    passphrase = None if passin is None else _from_environment(passin)
-    key, pss_only = _load(path, passphrase)
-    hashing = _DIGESTS[digest or "sha256"]()
-    kind = type(key).__name__.strip("_").removesuffix("PrivateKey")
-    if isinstance(key, rsa.RSAPrivateKey):
-        if key.key_size < _MIN_RSA_BITS:
+    variable = None if passin is None else _variable(passin)
+    private = _load(path, variable)
+    if isinstance(private.key, rsa.RSAPrivateKey):
+        if private.key.key_size < _MIN_RSA_BITS:
             raise Refusal(
-                f"key {shown(path)} has {key.key_size} bits, which is not safe; use an RSA key of"
-                " 2048 or more"
+                f"key {shown(path)} has {private.key.key_size} bits, which is not safe; use an RSA"
+                " key of 2048 or more"
             )
-        if pss_only and scheme == "pkcs1v15":
-            raise Refusal(f"key {shown(path)} is for RSA-PSS only; pass --scheme pss")
-        signer = _rsa_signer(key, scheme or ("pss" if pss_only else "pkcs1v15"), hashing)
-        _refuse_inconsistent(signer, path)
-        return signer
-    if scheme is not None:
-        raise Refusal(f"--scheme is for RSA keys only, and {shown(path)} is none; omit it")
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        name = f"ECDSA {key.curve.name}, {hashing.name}"
-        return DigestSigner(name, key, hashing.name, (ec.ECDSA(Prehashed(hashing)),))
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        if digest is not None:
-            raise Refusal(f"--digest is not for Ed25519 keys, such as {shown(path)}; omit it")
-        return MessageSigner("Ed25519", key)
-    raise Refusal(
-        f"key {shown(path)} is of the kind {kind}, which is not supported; use an RSA, ECDSA or"
-        " Ed25519 key"
-    )
+        _refuse_inconsistent(private.key, path)
+    return private
 
 
-def _rsa_signer(key: rsa.RSAPrivateKey, scheme: str, digest: hashes.HashAlgorithm) -> DigestSigner:
-    pad: padding.AsymmetricPadding = padding.PKCS1v15()
-    if scheme == "pss":
-        pad = padding.PSS(padding.MGF1(digest), digest.digest_size)
-    params = (pad, Prehashed(digest))
-    return DigestSigner(f"RSA-{key.key_size}, {scheme}, {digest.name}", key, digest.name, params)
+def kind_of(key: object) -> str:
+    """Return the name of a key's kind, for people."""
+    return type(key).__name__.strip("_").removesuffix("PrivateKey")
 
 
-def _refuse_inconsistent(signer: DigestSigner, path: Path) -> None:
+def _refuse_inconsistent(key: rsa.RSAPrivateKey, path: Path) -> None:
     """Try an RSA key, which is what matters here, and 30 ms quicker than to test its primes."""
-    digest = signer.digest_of(b"")
+    scheme = padding.PKCS1v15(), hashes.SHA256()
     try:
-        valid = signer.verify(digest, signer.sign(digest))
-    except Exception:  # OpenSSL's, of many kinds
-        valid = False
-    if not valid:
+        key.public_key().verify(key.sign(b"", *scheme), b"", *scheme)
+    except Exception as exc:  # OpenSSL's, of many kinds
         raise Refusal(
             f"key {shown(path)} is damaged: its signatures are not valid; restore it from a copy"
-        )
+        ) from exc
 
 
-def _load(path: Path, passphrase: bytes | None) -> tuple[object, bool]:
-    """Return the key, and whether it is for RSA-PSS only, which cryptography does not tell.
-
-    Where a passphrase hides it, that cannot be seen, and the user has to know.
-    """
+def _load(path: Path, variable: str | None) -> PrivateKey:
     pem = _read(path)
+    passphrase = None if variable is None else _from_environment(variable)
     try:
-        return _parse(pem, None), _PSS_ONLY in _der(pem)
+        return PrivateKey(path, _parse(pem, None), _PSS_ONLY in _der(pem), pem, None, None)
     except TypeError:  # it has a passphrase
         pass
     except (ValueError, UnsupportedAlgorithm) as exc:
@@ -113,7 +93,7 @@ def _load(path: Path, passphrase: bytes | None) -> tuple[object, bool]:
     if passphrase is None:
         passphrase = _ask(path)
     try:
-        return _parse(pem, passphrase), False
+        return PrivateKey(path, _parse(pem, passphrase), False, pem, passphrase, variable)
     except (TypeError, ValueError, UnsupportedAlgorithm) as exc:
         raise Refusal(
             f"the passphrase of key {shown(path)} is wrong (or the file is damaged); try again"
@@ -152,13 +132,17 @@ def _what_it_is(pem: bytes) -> str:
     return "is no private key in PEM format; convert it with openssl pkey, or name another"
 
 
-def _from_environment(passin: str) -> bytes:
+def _variable(passin: str) -> str:
     source, _, name = passin.partition(":")
     if source != "env" or not name:
         raise Refusal(
             "--passin has to be env:NAME, with NAME an environment variable that holds the"
             " passphrase"
         )
+    return name
+
+
+def _from_environment(name: str) -> bytes:
     passphrase = os.environb.get(os.fsencode(name))
     if passphrase is None:
         raise Refusal(

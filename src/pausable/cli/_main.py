@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import click
 
 import pausable
+from pausable.cli._exit import FAILED, INTERRUPTED
+from pausable.cli._issue_certs import issue_certs
+from pausable.cli._issue_tokens import issue_tokens
 from pausable.cli._output import say
-from pausable.cli._sign import INTERRUPTED, sign
+from pausable.cli._sign import sign
 
 __all__ = ["run"]
 
@@ -33,7 +36,8 @@ def hello() -> None:
     run_hello()
 
 
-pausable_command.add_command(sign)
+for command in (sign, issue_certs, issue_tokens):
+    pausable_command.add_command(command)
 
 
 def run(args: Sequence[str]) -> int:
@@ -45,7 +49,7 @@ def run(args: Sequence[str]) -> int:
         return exc.exit_code
     except OSError as exc:  # of files it has been said before; this one is stdout's
         say(f"pausable: the output cannot be written: {exc.strerror or exc}", err=True)
-        return 1
+        return FAILED
     except click.Abort:
         say("pausable: interrupted", err=True)
         return INTERRUPTED

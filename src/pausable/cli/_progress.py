@@ -1,4 +1,4 @@
-"""What is seen while files are being signed."""
+"""What is seen while a run goes on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from pausable.cli._batch import Outcome
+from pausable.cli._outcome import Outcome
 from pausable.cli._output import say, shown
 
 __all__ = ["Progress", "make_progress"]
@@ -16,29 +16,30 @@ class Progress(AbstractContextManager[Any], Protocol):
     """Shows outcomes as they come; failures always, on stderr."""
 
     def show(self, outcome: Outcome) -> None:
-        """Show what became of a file."""
+        """Show what became of an item."""
 
 
-def make_progress(total: int, *, quiet: bool) -> Progress:
+def make_progress(doing: str, total: int | None, *, quiet: bool) -> Progress:
     """Return a progress bar if stderr is a terminal, else one that prints lines.
 
     Args:
-        total: how many outcomes will come.
+        doing: what is done, "Signing".
+        total: how many outcomes will come; None: nobody knows.
         quiet: nothing on stdout.
     """
     if sys.stderr is not None and sys.stderr.isatty():
-        return _Bar(total)
+        return _Bar(doing, total)
     return _Lines(quiet=quiet)
 
 
 class _Lines(Progress):
-    """A line for each file: on stdout, or on stderr if it failed."""
+    """A line for each item: on stdout, or on stderr if it has no result."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
 
     def show(self, outcome: Outcome) -> None:
-        if outcome.what == "failed":
+        if outcome.bad:
             say(_failure(outcome), err=True)
         elif not self._quiet:
             say(_line(outcome))
@@ -50,11 +51,11 @@ class _Lines(Progress):
 class _Bar(Progress):
     """A progress bar on stderr, with failures above it."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, doing: str, total: int | None) -> None:
         from rich import console, progress  # noqa: PLC0415  # slow to import
 
         self._progress = progress.Progress(
-            progress.TextColumn("Signing"),
+            progress.TextColumn(doing),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeRemainingColumn(),
@@ -63,7 +64,7 @@ class _Bar(Progress):
         self._task = self._progress.add_task("", total=total)
 
     def show(self, outcome: Outcome) -> None:
-        if outcome.what == "failed":
+        if outcome.bad:
             self._progress.console.print(
                 _failure(outcome), markup=False, highlight=False, soft_wrap=True
             )
@@ -78,10 +79,10 @@ class _Bar(Progress):
 
 
 def _failure(outcome: Outcome) -> str:
-    return f"pausable: {shown(outcome.path)}: {outcome.reason}"
+    return f"pausable: {outcome.name}: {outcome.reason}"
 
 
 def _line(outcome: Outcome) -> str:
-    if outcome.what == "signed" and outcome.signature is not None:
-        return f"signed {shown(outcome.path)} in {shown(outcome.signature)}"
-    return f"{outcome.what} {shown(outcome.path)}: {outcome.reason}"
+    if outcome.reason is None and outcome.target is not None:
+        return f"{outcome.what} {outcome.name} in {shown(outcome.target)}"
+    return f"{outcome.what} {outcome.name}: {outcome.reason}"

@@ -26,7 +26,7 @@ Bytes = bytes | mmap.mmap
 
 
 class Signer(Protocol):
-    """A private key and the way it signs. Threads: any."""
+    """What of a file a key signs, and how. Threads: any."""
 
     #: For people: "RSA-2048, pkcs1v15, sha256".
     name: str
@@ -38,8 +38,8 @@ class Signer(Protocol):
             check: called between chunks of a big file; what it raises ends the reading.
         """
 
-    def sign(self, message: Bytes) -> bytes:
-        """Return the signature: the private-key operation."""
+    def arguments(self, message: Bytes) -> tuple[Any, ...]:
+        """Return what the private key's sign() is called with."""
 
     def verify(self, message: Bytes, signature: bytes) -> bool:
         """Tell whether it is a valid signature, by the key's public half."""
@@ -48,10 +48,9 @@ class Signer(Protocol):
 class DigestSigner:
     """RSA or ECDSA over a digest; `params` is what cryptography's sign() and verify() take."""
 
-    def __init__(self, name: str, key: Any, hash_name: str, params: tuple[Any, ...]) -> None:
+    def __init__(self, name: str, public_key: Any, hash_name: str, params: tuple[Any, ...]) -> None:
         self.name = name
-        self._key = key
-        self._public_key = key.public_key()
+        self._public_key = public_key
         self._hash_name = hash_name
         self._params = params
 
@@ -64,14 +63,9 @@ class DigestSigner:
             check()
         return digest.digest()
 
-    def digest_of(self, message: bytes) -> bytes:
-        """Return the digest of something small."""
-        return hashlib.new(self._hash_name, message).digest()
-
-    def sign(self, message: Bytes) -> bytes:
-        """Sign a digest."""
-        signature: bytes = self._key.sign(message, *self._params)
-        return signature
+    def arguments(self, message: Bytes) -> tuple[Any, ...]:
+        """Return them for a digest."""
+        return message, *self._params
 
     def verify(self, message: Bytes, signature: bytes) -> bool:
         """Tell whether it is a valid signature of a digest."""
@@ -81,10 +75,9 @@ class DigestSigner:
 class MessageSigner:
     """Ed25519 over the whole message."""
 
-    def __init__(self, name: str, key: Any) -> None:
+    def __init__(self, name: str, public_key: Any) -> None:
         self.name = name
-        self._key = key
-        self._public_key = key.public_key()
+        self._public_key = public_key
 
     def read(self, file: FileIO, size_bytes: int, check: Callable[[], object]) -> Bytes:
         """Return the content; a big file's is mapped, so that it takes address space only.
@@ -101,10 +94,9 @@ class MessageSigner:
             check()
         return b"".join(parts)
 
-    def sign(self, message: Bytes) -> bytes:
-        """Sign a message."""
-        signature: bytes = self._key.sign(message)
-        return signature
+    def arguments(self, message: Bytes) -> tuple[Any, ...]:
+        """Return them for a message."""
+        return (message,)
 
     def verify(self, message: Bytes, signature: bytes) -> bool:
         """Tell whether it is a valid signature of a message."""
