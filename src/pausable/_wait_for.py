@@ -194,9 +194,17 @@ def _refuse_stuck_loop(awaited: Completable[Any], *, blocks: bool) -> None:
     """Refuse to wait for a future of an event loop that will not complete it meanwhile.
 
     Args:
-        awaited: what is waited for; only asyncio's futures have a loop.
+        awaited: what is waited for; only asyncio's futures have a loop, and some engines' tickets
+            know one.
         blocks: whether this thread stands still while it waits.
     """
+    needs_this_thread = getattr(awaited, "needs_this_thread", None)
+    if blocks and needs_this_thread is not None and needs_this_thread():
+        raise WouldDeadlock(
+            f"to block on {awaited!r} here would stop the event loop that has to complete it: call"
+            " this code with `await pausable.run(fn, ...)`, so that it can pause (and not inside"
+            " pause_blocked() or pausable.map)"
+        )
     get_loop = getattr(awaited, "get_loop", None)
     if get_loop is None:
         return

@@ -77,6 +77,34 @@ def test_where_pausing_is_blocked_its_own_loop_does_the_work(engine):
     assert in_asyncio(blocked, [0]) == ["pausable-coroutines"]
 
 
+@pytest.mark.parametrize("run", [in_asyncio, in_trio])
+def test_blocking_the_loop_that_has_to_complete_a_ticket_is_refused(engine, run):
+    def blocks(_):
+        ticket = engine.submit(where)
+        with pausable.pause_blocked(), pytest.raises(pausable.WouldDeadlock, match="pause_block"):
+            ticket.result()
+        return ticket.result()
+
+    assert run(blocks, [0]) == [threading.current_thread().name]
+
+
+def test_blocking_the_engines_own_loop_is_refused(engine):
+    async def calls_the_engine():
+        with pytest.raises(pausable.WouldDeadlock):
+            engine.call(where)
+        return "refused"
+
+    assert engine.call(calls_the_engine) == "refused"
+
+
+def test_a_ticket_of_another_threads_loop_can_be_waited_for(engine):
+    async def main():
+        ticket = await pausable.run(engine.submit, asquare, 3)
+        return await asyncio.to_thread(ticket.result)
+
+    assert asyncio.run(main()) == 9
+
+
 def test_what_a_coroutine_raises_is_raised_as_it_is(place, engine, wrap):
     async def fails(number):
         await pausable_sleep()

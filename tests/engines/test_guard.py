@@ -336,6 +336,15 @@ def test_after_failures_in_a_row_nothing_is_attempted_for_a_while(fake, loop):
         assert len(fake.submitted) == 2
 
 
+def test_a_breaker_that_opens_between_attempts_says_what_failed_before(fake, loop):
+    with guard(fake, breaker=Breaker(1), retry=Retry(5, **NO_DELAY)) as engine:
+        job = loop.start(engine.call, "sign")
+        fake.fail("sign", ConnectionError("down"))
+        loop.advance(1)
+        assert isinstance(job.exception(), pausable.BreakerOpen)
+        assert isinstance(job.exception().__cause__, ConnectionError)
+
+
 def test_then_one_attempt_is_let_through_and_closes_it_again(loop):
     hand = ByHand()
     breaker = Breaker(1, reset_s=0)

@@ -35,6 +35,8 @@ class CoroutineEngine(Engine):
     * Elsewhere (a script, `pausable.map`, a thread): on an asyncio loop of the engine's own, in a
       background thread that is started when it is first needed, and ended by `close`.
 
+    What `call` has the job's own task await, ends with the job, not with `close`.
+
     A client that belongs to one loop (most do) needs one loop for all: `own_loop=True`.
 
     Args:
@@ -89,6 +91,8 @@ class CoroutineEngine(Engine):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
+        assert isinstance(ticket, _LoopTicket)
+        ticket.place = place
         place.begin(ticket, _awaitable(fn, fn(*args, **kwargs)))
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
@@ -117,6 +121,21 @@ class CoroutineEngine(Engine):
 
     def _here(self) -> Submits:
         return _Bound(self, self._where())
+
+
+class _LoopTicket(Ticket[Any]):
+    """Knows the loop that completes it."""
+
+    __slots__ = ("place",)
+
+    place: Place
+
+    def needs_this_thread(self) -> bool:
+        """Tell whether to block here would keep it from being completed (see `wait_for`)."""
+        return self.place.runs_here()
+
+
+CoroutineEngine._ticket_type = _LoopTicket
 
 
 class _Bound:

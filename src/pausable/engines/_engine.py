@@ -172,13 +172,18 @@ class Engine(ABC):
 
     def _call(self, *request: Any, **options: Any) -> Any:
         delay_s = _BUSY_S
-        while True:
-            ticket = self._submit_to_wait(*request, **options)
-            if not ticket.done():
-                wait_until_done(ticket)
-            if ticket.status is not Status.EAGAIN:
-                return ticket.result()
-            delay_s = _let_it_come_to_itself(delay_s)
+        try:
+            while True:
+                ticket = self._submit_to_wait(*request, **options)
+                if not ticket.done():
+                    _wait_until_done(ticket)
+                if ticket.status is not Status.EAGAIN:
+                    return ticket.result()
+                delay_s = _let_it_come_to_itself(delay_s)
+        except EngineError:
+            if (ctx := _context()) is not None:
+                ctx.status = Status.ERR
+            raise
 
     def _check_open(self) -> None:
         if self._closed:
@@ -214,32 +219,23 @@ def _context() -> WaitContext | None:
     return None if job is None else job.wait_ctx
 
 
-def wait_until_done(ticket: Ticket[Any]) -> None:
-    """Wait for a ticket, whatever becomes of it, and tell so by the wait context's status.
+def _wait_until_done(ticket: Ticket[Any]) -> None:
+    """Wait for a ticket, whatever becomes of it; meanwhile the wait context's status is OK.
 
     Pauses: until it is done.
     """
     ctx = _context()
-    if ctx is None:
-        _wait(ticket)
-        return
-    before = ctx._status
-    ctx._status = Status.OK
-    try:
-        _wait(ticket)
-    finally:
-        if isinstance(ticket._exc, EngineError) and ticket.status is Status.ERR:
-            ctx._status = Status.ERR
-        else:
-            ctx._status = Status.UNSUPPORTED if before == Status.ERR else before
-
-
-def _wait(ticket: Ticket[Any]) -> None:
+    if ctx is not None:
+        before, ctx._status = ctx._status, Status.OK
     try:
         wait_for(ticket)
     except BaseException as exc:
         if exc is not ticket._exc:  # the job's own cancellation, for one
             raise
+    finally:
+        # OK would be a promise to whoever pauses next. An error is told until the next operation.
+        if ctx is not None:
+            ctx._status = Status.UNSUPPORTED if before == Status.ERR else before
 
 
 def _let_it_come_to_itself(delay_s: float) -> float:

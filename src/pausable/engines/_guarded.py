@@ -48,6 +48,7 @@ class Operation:
         self._clock = drivers_clock()
         self._lock = threading.Lock()
         self._attempts = 0
+        self._failure: BaseException | None = None  # the last one
         self._attempt: _Attempt | None = None
         self._timers: list[Timer] = []
         self._over = False
@@ -80,9 +81,9 @@ class Operation:
         breaker = self._guard.breaker
         if breaker is not None and not breaker.allow(self.now()):
             self._guard.leave()
-            self.refuse(
-                BreakerOpen(f"{self._guard!r} is left alone for a while, after too many failures")
-            )
+            error = BreakerOpen(f"{self._guard!r} is left alone for a while: it failed too often")
+            error.__cause__ = self._failure
+            self.refuse(error)
             return
         attempt = _Attempt(self, self._engine, None)
         if not self._begin(attempt):
@@ -150,6 +151,7 @@ class Operation:
     def _decide(self, value: Any, exc: BaseException | None, again: bool) -> None:
         turned_down = again or isinstance(exc, EngineBusy)
         failed = exc is not None and (turned_down or isinstance(exc, self._guard.transient))
+        self._failure = exc
         self._leave(failed=None if turned_down else failed)
         if exc is None:
             self._end(lambda: self.ticket.finish(value))
@@ -181,6 +183,7 @@ class Operation:
             if self._over:
                 return False
             self._over = True
+            self._failure = None
             timers, self._timers = self._timers, []
         for timer in timers:
             timer.cancel()

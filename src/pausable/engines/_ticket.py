@@ -55,7 +55,7 @@ _LATE = {CANCELLED, GIVEN_UP}
 
 
 class Ticket(Generic[T]):
-    """What `Engine.submit` returns: a future, as of `concurrent.futures`, that can pause.
+    """What `Engine.submit` returns: a future, with the methods of those of `concurrent.futures`.
 
     `result()`, or `pausable.wait_for(ticket)`, pauses in a job and blocks outside. The engine
     completes it with `finish`, `fail` or `busy`.
