@@ -15,6 +15,8 @@ from pausable.keys import pausing
 JOBS = 200
 OPERATION_S = 0.02  # what a key in an HSM or at a key service takes
 
+THREADS = ThreadPoolExecutor(JOBS)  # of all engines: to make them takes longer than to sign
+
 
 class SlowEngine(Executor):
     """Each operation takes 20 ms in a thread, once so many jobs are paused at once."""
@@ -22,11 +24,10 @@ class SlowEngine(Executor):
     def __init__(self, jobs=JOBS):
         self.jobs = jobs
         self.paused = 0
-        self.threads = ThreadPoolExecutor(jobs)
         self.all_paused = threading.Event()
 
     def submit(self, fn, /, *args, **kwargs):
-        return self.threads.submit(self._operate, fn, args, kwargs)
+        return THREADS.submit(self._operate, fn, args, kwargs)
 
     def _operate(self, fn, args, kwargs):
         if not self.all_paused.wait(30):
@@ -52,7 +53,6 @@ class SlowEngine(Executor):
     def __exit__(self, *_exc):
         pausable.remove_hooks(self)
         self.all_paused.set()
-        self.threads.shutdown()
 
 
 def map_jobs(fn, count):

@@ -130,6 +130,7 @@ def test_josepy(local, alg):
     check(jobs_with_slow_key(key, make), key, alg)
 
 
+@pytest.mark.filterwarnings("ignore:Python 3.10 support will be dropped")
 def test_acme(local):
     import josepy
     from acme.jws import JWS
