@@ -119,13 +119,14 @@ def refuse_overwriting(targets: Iterable[Path], own: Mapping[Path, str], result:
     """Refuse to write over a file that the run reads.
 
     Args:
-        targets: canonical names.
+        targets: where results go.
         own: files, and what they are called.
         result: what would be written.
     """
-    places = set(targets)
+    canonical = _Canonical()
+    places = set(map(canonical, targets))
     for path, what in own.items():
-        if not places.isdisjoint({_Canonical()(path), Path(os.path.realpath(path))}):
+        if not places.isdisjoint({canonical(path), Path(os.path.realpath(path))}):
             raise Refusal(f"{result} would overwrite {what} {shown(path)}; rename {what}")
 
 

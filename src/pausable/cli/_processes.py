@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -52,7 +52,15 @@ class Processes:
         self._pool = self._make_pool()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Have fn(*args) called in a process."""
+        """Have fn(*args) called in a process; that cannot be cancelled."""
+        future: Future[Any] = Future()
+        # Not the executor's own: one that is cancelled when its process dies spoils the executor,
+        # before CPython 3.13.
+        future.set_running_or_notify_cancel()
+        self._submit(fn, *args).add_done_callback(lambda done: _copy(done, future))
+        return future
+
+    def _submit(self, fn: Callable[..., Any], *args: Any) -> Future[Any]:
         with self._lock:
             try:
                 return self._pool.submit(fn, *args)
@@ -77,6 +85,15 @@ class Processes:
 
     def _make_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self._workers, self._context, _begin, self._given)
+
+
+def _copy(done: Future[Any], future: Future[Any]) -> None:
+    if done.cancelled():
+        future.set_exception(CancelledError())
+    elif (exc := done.exception()) is not None:
+        future.set_exception(exc)
+    else:
+        future.set_result(done.result())
 
 
 class _Process(SpawnProcess):
