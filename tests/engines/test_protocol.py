@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ import pausable
 from core._support import in_thread, python
 from engines._support import ByHand
 from pausable import Status
-from pausable.engines import BatchEngine, Engine
+from pausable.engines import BatchEngine, Engine, ExecutorEngine
 
 
 @pytest.fixture
@@ -279,6 +280,24 @@ def test_a_job_that_is_cancelled_while_the_engine_is_busy_submits_nothing_more()
         job = pausable.start(engine.call, "x")
         assert job.cancel()
         assert job.wait_ctx.status == Status.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("make", "request_"),
+    [
+        (ByHand, ["x"]),
+        (AlwaysBusy, ["x"]),
+        (ExecutorEngine, [time.sleep, 0.01]),
+        (lambda: BatchEngine(list, 9), [1]),
+    ],
+)
+def test_no_native_frames_of_ours_are_below_a_jobs_pause(make, request_):
+    pausable.set_debug(True)
+    try:
+        with make() as engine, pausable.start(engine.call, *request_) as job:
+            assert job.paused  # the warning, an error here, would have ended it
+    finally:
+        pausable.set_debug(False)
 
 
 def test_importing_the_engines_imports_no_loop_and_no_library():

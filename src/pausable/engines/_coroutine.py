@@ -60,7 +60,7 @@ class CoroutineEngine(Engine):
             EngineError: what fn returned cannot be awaited, or the engine is closed.
         """
         _check(fn)
-        return self._submit(self._where(), fn, args, kwargs)
+        return self._submit((self._where(), fn, args, kwargs), {})
 
     def call(
         self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
@@ -75,7 +75,7 @@ class CoroutineEngine(Engine):
         _check(fn)
         driver = self._driver()
         if driver is None:
-            result: T = self._call(self._where(), fn, args, kwargs)
+            result: T = self._call((self._where(), fn, args, kwargs), {})
             return result
         self._check_open()
         value: T = wait_for(_awaitable(fn, fn(*args, **kwargs)))
@@ -148,7 +148,7 @@ class _Bound:
     def submit(self, *request: Any, **options: Any) -> Ticket[Any]:
         fn, *args = request
         _check(fn)
-        return self._engine._submit(self._place, fn, args, options)
+        return self._engine._submit((self._place, fn, args, options), {})
 
 
 def _check(fn: Any) -> None:

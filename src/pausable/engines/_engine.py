@@ -54,7 +54,7 @@ class Engine(ABC):
             EngineClosed: the engine was closed.
             EngineError: the engine could not begin it; `__cause__` says why.
         """
-        return self._submit(*request, **options)
+        return self._submit(request, options)
 
     def call(self, *request: Any, **options: Any) -> Any:
         """Begin an operation and wait for it: `wait_for(engine.submit(...))`.
@@ -72,7 +72,7 @@ class Engine(ABC):
             Others: as of `submit`, and whatever the operation failed with.
         See: ASYNC_WAIT_CTX_set_status(3)
         """
-        return self._call(*request, **options)
+        return self._call(request, options)
 
     @property
     def closed(self) -> bool:
@@ -130,9 +130,9 @@ class Engine(ABC):
     def _close(self) -> None:  # noqa: B027  # not every engine owns something
         """Let go of what the engine owns. Called once, when every ticket was given up."""
 
-    def _submit_to_wait(self, *request: Any, **options: Any) -> Ticket[Any]:
+    def _submit_to_wait(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
         """Submit for `call`, which waits for the ticket next. May pause."""
-        return self._submit(*request, **options)
+        return self._submit(request, options)
 
     def _here(self) -> Submits:
         """Return what begins operations as if it were called here and now, for other threads."""
@@ -140,7 +140,7 @@ class Engine(ABC):
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _submit(self, *request: Any, **options: Any) -> Ticket[Any]:
+    def _submit(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
         if self._closed:
             raise self._closed_error()
         ticket = self._ticket_type(self)
@@ -170,11 +170,13 @@ class Engine(ABC):
             ticket.give_up(self._closed_error())
         return ticket
 
-    def _call(self, *request: Any, **options: Any) -> Any:
+    # Not *request: below such a call a pause has to set a piece of the C stack aside (debug mode
+    # warns of it).
+    def _call(self, request: tuple[Any, ...], options: dict[str, Any]) -> Any:
         delay_s = _BUSY_S
         try:
             while True:
-                ticket = self._submit_to_wait(*request, **options)
+                ticket = self._submit_to_wait(request, options)
                 if not ticket.done():
                     _wait_until_done(ticket)
                 if ticket.status is not Status.EAGAIN:

@@ -68,7 +68,7 @@ class ExecutorEngine(Engine):
             EngineError: the executor did not take it; `__cause__` says why.
         """
         check_function(fn)
-        return self._submit(fn, args, kwargs)
+        return self._submit((fn, args, kwargs), {})
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call fn(*args, **kwargs) elsewhere and return what it returns, or raise what it raises.
@@ -80,7 +80,7 @@ class ExecutorEngine(Engine):
             Others: as of `submit`.
         """
         check_function(fn)
-        result: T = self._call(fn, args, kwargs)
+        result: T = self._call((fn, args, kwargs), {})
         return result
 
     # -- inside ------------------------------------------------------------------------------------
