@@ -40,8 +40,9 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python bench/wait_context.py
 	$(BIN)/python bench/loops.py
 	$(BIN)/python bench/teardown.py
+	$(BIN)/python bench/engines.py
 
-# the openssl command, a C compiler and OpenSSL's headers: installed where that can be done
+# the openssl command, a C compiler, OpenSSL's headers and redis: installed where that can be done
 system:
 	@sh scripts/system-packages
 

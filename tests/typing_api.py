@@ -6,6 +6,7 @@ from typing import Any
 from typing_extensions import assert_type
 
 import pausable
+from pausable.engines import CoroutineEngine, ExecutorEngine, Ticket, guard
 from pausable.testing import FakeEngine, FakeLoop, FaultyEngine
 
 
@@ -59,6 +60,24 @@ def tested() -> None:
         assert_type(loop.run(sign, "key", b""), bytes)
     with FaultyEngine(engine, seed=1) as faulty:
         assert_type(pausable.wait_for(faulty.submit(sign, "key", b"")), bytes)
+
+
+async def ask(question: str) -> int:
+    """Stand in for a client."""
+    return len(question)
+
+
+def through_engines() -> None:
+    """So through engines."""
+    with ExecutorEngine() as threads:
+        assert_type(threads.call(sign, "key", b""), bytes)
+        assert_type(threads.submit(sign, "key", b""), Ticket[bytes])
+        threads.call(sign, "key", 1)  # type: ignore[arg-type]
+        assert_type(pausable.wait_for(threads.submit(sign, "key", b"")), bytes)
+        assert_type(guard(threads).call(sign, "key", b""), Any)
+    with CoroutineEngine() as coroutines:
+        assert_type(coroutines.call(ask, "what?"), int)
+        assert_type(coroutines.submit(ask, "what?").result(), int)
 
 
 async def awaited(future: "Future[int]") -> None:

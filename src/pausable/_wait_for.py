@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -156,17 +157,21 @@ def _cancel(awaited: Completable[Any]) -> None:
 
 
 def _block_until_done(awaited: Completable[Any], timeout_s: float | None) -> None:
-    done = threading.Event()
+    woken = threading.Event()
 
-    def set_done(_awaited: object) -> None:
-        done.set()
+    def wake(_awaited: object) -> None:
+        woken.set()
 
-    awaited.add_done_callback(set_done)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    awaited.add_done_callback(wake)
     try:
-        if not done.wait(timeout_s):
-            raise _timed_out(awaited, timeout_s)
+        while not awaited.done():  # an engine may call back early
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not woken.wait(left_s):
+                raise _timed_out(awaited, timeout_s)
+            woken.clear()
     finally:
-        _take_back(awaited, set_done)
+        _take_back(awaited, wake)
 
 
 def _take_back(awaited: Completable[Any], callback: Callable[[Any], object]) -> None:
@@ -180,9 +185,17 @@ def _refuse_stuck_loop(awaited: Completable[Any], *, blocks: bool) -> None:
     """Refuse to wait for a future of an event loop that will not complete it meanwhile.
 
     Args:
-        awaited: what is waited for; only asyncio's futures have a loop.
+        awaited: what is waited for; only asyncio's futures have a loop, and some engines' tickets
+            know one.
         blocks: whether this thread stands still while it waits.
     """
+    needs_this_thread = getattr(awaited, "needs_this_thread", None)
+    if blocks and needs_this_thread is not None and needs_this_thread():
+        raise WouldDeadlock(
+            f"to block on {awaited!r} here would stop the event loop that has to complete it: call"
+            " this code with `await pausable.run(fn, ...)`, so that it can pause (and not inside"
+            " pause_blocked() or pausable.map)"
+        )
     get_loop = getattr(awaited, "get_loop", None)
     if get_loop is None:
         return

@@ -44,6 +44,23 @@ def test_completion_by_another_thread_makes_the_descriptor_readable(future):
     assert finish(job) == 1
 
 
+def test_outside_a_job_an_early_wake_is_no_completion():
+    class Early(concurrent.futures.Future):
+        def add_done_callback(self, fn):
+            fn(self)
+            super().add_done_callback(fn)
+
+        def result(self, timeout=None):
+            assert self.done()
+            return super().result(0)
+
+    future = Early()
+    threading.Timer(0.001, future.set_result, ["done"]).start()
+    assert pausable.wait_for(future) == "done"
+    with pytest.raises(TimeoutError):
+        pausable.wait_for(Early(), timeout_s=0.001)
+
+
 def test_the_descriptor_is_the_same_for_every_wait():
     futures = [concurrent.futures.Future() for _ in range(3)]
     job = pausable.start(lambda: [pausable.wait_for(future) for future in futures])

@@ -8,7 +8,8 @@ import time
 import trio
 
 import pausable
-from pausable.engines import Engine
+from pausable.engines import Engine, Retry, guard
+from pausable.testing import FaultEngine
 
 
 def in_asyncio(fn, items):
@@ -67,6 +68,35 @@ class ByHand(Engine):
 
     def _close(self):
         self.closed_with = list(self.cancelled)
+
+
+class Faulty:
+    """Wraps engines so that they misbehave, and unwraps them at the end."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.made = []
+
+    def __call__(self, engine):
+        """Return the engine, or one that misbehaves but does in the end what that would."""
+        if self.kind == "as it is":
+            return engine
+        rates = dict.fromkeys(("again_rate", "early_wake_rate", "double_rate"), 0.25)
+        if self.kind == "with faults":
+            faulty = FaultEngine(engine, seed=3, max_delay_s=0.002, **rates)
+            self.made.append(faulty)
+            return faulty
+        faulty = FaultEngine(
+            engine, seed=4, max_delay_s=0.002, error_rate=0.2, lose_rate=0.05, **rates
+        )
+        retry = Retry(attempts=50, delay_s=0.001, max_delay_s=0.01, budget=None, seed=5)
+        guarded = guard(faulty, max_in_flight=16, timeout_s=0.25, retry=retry)
+        self.made += [guarded, faulty]
+        return guarded
+
+    def close(self):
+        for engine in self.made:
+            engine.close()
 
 
 def square(number):

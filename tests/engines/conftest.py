@@ -7,14 +7,16 @@ import gc
 import pytest
 
 import pausable
-from engines._support import PLACES
+from engines._support import PLACES, Faulty
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_under_way():
     yield
-    gc.collect()
-    left = pausable.thread_pool().jobs()
+    pool = pausable.thread_pool()
+    if pool.stats().paused:  # else nothing can be lost, and collecting garbage takes long
+        gc.collect()
+    left = pool.jobs()
     pausable.cleanup_thread(cancel=True)
     assert left == []
 
@@ -23,3 +25,11 @@ def nothing_left_under_way():
 def place(request):
     """Return a function (fn, items) -> results that calls fn in some kind of place."""
     return request.param
+
+
+@pytest.fixture(params=["as it is", "with faults", "with worse faults, guarded"])
+def wrap(request):
+    """Return a function that makes an engine misbehave; what it does in the end is the same."""
+    faulty = Faulty(request.param)
+    yield faulty
+    faulty.close()

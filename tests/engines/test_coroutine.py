@@ -21,8 +21,9 @@ def engine():
         yield engine
 
 
-def test_operations_return_their_own_results(place, engine):
-    assert place(lambda n: engine.call(asquare, n), range(20)) == [n * n for n in range(20)]
+def test_operations_return_their_own_results(place, engine, wrap):
+    wrapped = wrap(engine)
+    assert place(lambda n: wrapped.call(asquare, n), range(20)) == [n * n for n in range(20)]
 
 
 def test_tickets_are_completed_wherever_they_come_from(place, engine):
@@ -76,16 +77,45 @@ def test_where_pausing_is_blocked_its_own_loop_does_the_work(engine):
     assert in_asyncio(blocked, [0]) == ["pausable-coroutines"]
 
 
-def test_what_a_coroutine_raises_is_raised_as_it_is(place, engine):
+@pytest.mark.parametrize("run", [in_asyncio, in_trio])
+def test_blocking_the_loop_that_has_to_complete_a_ticket_is_refused(engine, run):
+    def blocks(_):
+        ticket = engine.submit(where)
+        with pausable.pause_blocked(), pytest.raises(pausable.WouldDeadlock, match="pause_block"):
+            ticket.result()
+        return ticket.result()
+
+    assert run(blocks, [0]) == [threading.current_thread().name]
+
+
+def test_blocking_the_engines_own_loop_is_refused(engine):
+    async def calls_the_engine():
+        with pytest.raises(pausable.WouldDeadlock):
+            engine.call(where)
+        return "refused"
+
+    assert engine.call(calls_the_engine) == "refused"
+
+
+def test_a_ticket_of_another_threads_loop_can_be_waited_for(engine):
+    async def main():
+        ticket = await pausable.run(engine.submit, asquare, 3)
+        return await asyncio.to_thread(ticket.result)
+
+    assert asyncio.run(main()) == 9
+
+
+def test_what_a_coroutine_raises_is_raised_as_it_is(place, engine, wrap):
     async def fails(number):
         await pausable_sleep()
         raise LookupError(number)
 
     def call(number):
         with pytest.raises(LookupError, match=str(number)):
-            engine.call(fails, number)
+            wrapped.call(fails, number)
         return True
 
+    wrapped = wrap(engine)
     assert place(call, [1, 2]) == [True, True]
 
 

@@ -51,26 +51,29 @@ def executor(request):
         yield request.getfixturevalue(request.param)
 
 
-def test_operations_return_their_own_results(place, executor):
-    with ExecutorEngine(executor) as engine:
+def test_operations_return_their_own_results(place, executor, wrap):
+    with ExecutorEngine(executor) as workers:
+        engine = wrap(workers)
         assert place(lambda n: engine.call(square, n), range(20)) == [n * n for n in range(20)]
         assert engine.pending == 0
 
 
-def test_what_a_function_raises_is_raised_as_it_is(place, executor):
+def test_what_a_function_raises_is_raised_as_it_is(place, executor, wrap):
     def call(text):
         with pytest.raises(ValueError, match="invalid literal"):
             engine.call(int, text)
         return True
 
-    with ExecutorEngine(executor) as engine:
+    with ExecutorEngine(executor) as workers:
+        engine = wrap(workers)
         assert place(call, ["x", "y"]) == [True, True]
 
 
-def test_keyword_arguments_reach_the_function():
-    with ExecutorEngine() as engine:
+def test_keyword_arguments_reach_the_function(wrap):
+    with ExecutorEngine() as threads:
+        engine = wrap(threads)
         assert engine.call(int, "ff", base=16) == 255
-        assert engine.submit(sorted, [1, 3, 2], reverse=True).result() == [3, 2, 1]
+        assert engine.call(sorted, [1, 3, 2], reverse=True) == [3, 2, 1]
 
 
 def test_a_given_executor_stays_its_owners():

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 
 import pytest
 
 import pausable
-from core._support import in_thread
+from core._support import in_thread, python
 from engines._support import ByHand
 from pausable import Status
-from pausable.engines import Engine
+from pausable.engines import BatchEngine, Engine, ExecutorEngine
 
 
 @pytest.fixture
@@ -170,6 +171,17 @@ def test_the_wait_context_tells_the_status_as_the_manual_has_it(engine):
     assert job.resume()
 
 
+def test_an_error_in_submit_is_told_by_the_status_too():
+    with Odd(lambda _: 1 / 0) as engine:
+
+        def call():
+            with pytest.raises(pausable.EngineError):
+                engine.call()
+            return pausable.current_job().wait_ctx.status
+
+        assert pausable.start(call).result() == Status.ERR
+
+
 class BusyAtFirst(Engine):
     def __init__(self, times):
         super().__init__()
@@ -247,6 +259,51 @@ def test_a_callback_that_raises_keeps_no_other_from_being_called(engine, caplog)
     ticket.finish(1)
     assert told == [ticket]
     assert "ZeroDivisionError" in caplog.text
+
+
+class AlwaysBusy(ByHand):
+    def _begin(self, ticket, name):
+        ticket.busy()
+
+
+@pytest.mark.parametrize("make", [ByHand, AlwaysBusy, lambda: BatchEngine(list, 9)])
+def test_a_job_that_is_lost_while_it_waits_is_noticed_and_its_operation_cancelled(make):
+    with make() as engine:
+        with pytest.warns(ResourceWarning, match="a paused job was dropped"):
+            pausable.start(engine.call, "x")
+        pausable.start(int)  # unwinds it
+        assert engine.pending == 0
+
+
+def test_a_job_that_is_cancelled_while_the_engine_is_busy_submits_nothing_more():
+    with AlwaysBusy() as engine:
+        job = pausable.start(engine.call, "x")
+        assert job.cancel()
+        assert job.wait_ctx.status == Status.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("make", "request_"),
+    [
+        (ByHand, ["x"]),
+        (AlwaysBusy, ["x"]),
+        (ExecutorEngine, [time.sleep, 0.01]),
+        (lambda: BatchEngine(list, 9), [1]),
+    ],
+)
+def test_no_native_frames_of_ours_are_below_a_jobs_pause(make, request_):
+    pausable.set_debug(True)
+    try:
+        with make() as engine, pausable.start(engine.call, *request_) as job:
+            assert job.paused  # the warning, an error here, would have ended it
+    finally:
+        pausable.set_debug(False)
+
+
+def test_importing_the_engines_imports_no_loop_and_no_library():
+    heavy = "{'asyncio', 'trio', 'distributed', 'dask', 'multiprocessing', 'numpy'}"
+    program = f"import sys, pausable.engines; print({heavy} & set(sys.modules))"
+    assert python(program) == ("set()\n", "")
 
 
 # -- engines that misbehave ------------------------------------------------------------------------

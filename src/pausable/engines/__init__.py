@@ -13,17 +13,26 @@ docs/engines.md says how to choose and how to write one.
 """
 
 from pausable.engines._batch import BatchEngine, BatchStats
+from pausable.engines._breaker import Breaker
+from pausable.engines._checks import Submits
 from pausable.engines._coroutine import CoroutineEngine
-from pausable.engines._engine import Engine, Submits
+from pausable.engines._engine import Engine
 from pausable.engines._executor import ExecutorEngine
+from pausable.engines._guard import GuardedEngine, GuardStats, guard
+from pausable.engines._retry import Retry
 from pausable.engines._ticket import Ticket
 
 __all__ = [
     "BatchEngine",
     "BatchStats",
+    "Breaker",
     "CoroutineEngine",
     "Engine",
     "ExecutorEngine",
+    "GuardStats",
+    "GuardedEngine",
+    "Retry",
     "Submits",
     "Ticket",
+    "guard",
 ]

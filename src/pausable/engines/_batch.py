@@ -14,7 +14,8 @@ from pausable._pool import all_pools
 from pausable._thread_local import get_ident
 from pausable._timer import call_later
 from pausable.engines._bundle import Batch
-from pausable.engines._engine import Engine, Submits, check_count, check_engine
+from pausable.engines._checks import Submits, check_count, check_engine
+from pausable.engines._engine import Engine
 from pausable.engines._executor import ExecutorEngine
 from pausable.engines._queue import Limits, Queue, Waiting
 from pausable.engines._ticket import Ticket
@@ -96,7 +97,7 @@ class BatchEngine(Engine):
         Raises:
             EngineError: the engine is closed, or `kind` raised.
         """
-        return super().submit(request, thread=None)
+        return self._submit((request,), {"thread": None})
 
     def call(self, request: Any, /) -> Any:
         """Have a request executed with others and return its result.
@@ -108,12 +109,12 @@ class BatchEngine(Engine):
             Others: what `fn_many` raised, or returned for this request.
         """
         if not can_pause():
-            return super().call(request)
+            return self._call((request,), {})
         here = get_ident()
         with self._lock:
             self._callers[here] += 1
         try:
-            return super().call(request)
+            return self._call((request,), {})
         finally:
             with self._lock:
                 self._callers[here] -= 1
@@ -135,10 +136,10 @@ class BatchEngine(Engine):
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _submit_to_wait(self, *request: Any, **options: Any) -> Ticket[Any]:
+    def _submit_to_wait(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
         """Submit, and have the batch go when the other jobs that are ready had their turn too."""
         thread = get_ident() if can_pause() else None
-        ticket = super().submit(*request, thread=thread, **options)
+        ticket = self._submit(request, {**options, "thread": thread})
         queue = ticket.data
         if thread is not None and isinstance(queue, Queue) and thread not in queue.led:
             queue.led.add(thread)

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from pausable._wait_context import Status
-from pausable.engines._engine import check_future
+from pausable.engines._checks import check_future
 from pausable.errors import EngineError
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pausable._driver import Driver, discard
 from pausable._job import current_fibre
 from pausable._wait_for import wait_for
-from pausable.engines._engine import Engine, Submits
+from pausable.engines._checks import Submits
+from pausable.engines._engine import Engine
 from pausable.engines._place import Place, own_place, place_of
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
@@ -33,6 +34,8 @@ class CoroutineEngine(Engine):
       awaited by the job's own task, in its context; `submit` by a task of its own.
     * Elsewhere (a script, `pausable.map`, a thread): on an asyncio loop of the engine's own, in a
       background thread that is started when it is first needed, and ended by `close`.
+
+    What `call` has the job's own task await, ends with the job, not with `close`.
 
     A client that belongs to one loop (most do) needs one loop for all: `own_loop=True`.
 
@@ -57,7 +60,7 @@ class CoroutineEngine(Engine):
             EngineError: what fn returned cannot be awaited, or the engine is closed.
         """
         _check(fn)
-        return super().submit(self._where(), fn, args, kwargs)
+        return self._submit((self._where(), fn, args, kwargs), {})
 
     def call(
         self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
@@ -72,7 +75,7 @@ class CoroutineEngine(Engine):
         _check(fn)
         driver = self._driver()
         if driver is None:
-            result: T = super().call(fn, *args, **kwargs)
+            result: T = self._call((self._where(), fn, args, kwargs), {})
             return result
         self._check_open()
         value: T = wait_for(_awaitable(fn, fn(*args, **kwargs)))
@@ -88,6 +91,8 @@ class CoroutineEngine(Engine):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
+        assert isinstance(ticket, _LoopTicket)
+        ticket.place = place
         place.begin(ticket, _awaitable(fn, fn(*args, **kwargs)))
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
@@ -118,6 +123,21 @@ class CoroutineEngine(Engine):
         return _Bound(self, self._where())
 
 
+class _LoopTicket(Ticket[Any]):
+    """Knows the loop that completes it."""
+
+    __slots__ = ("place",)
+
+    place: Place
+
+    def needs_this_thread(self) -> bool:
+        """Tell whether to block here would keep it from being completed (see `wait_for`)."""
+        return self.place.runs_here()
+
+
+CoroutineEngine._ticket_type = _LoopTicket
+
+
 class _Bound:
     """The engine, on the loop that was here."""
 
@@ -128,7 +148,7 @@ class _Bound:
     def submit(self, *request: Any, **options: Any) -> Ticket[Any]:
         fn, *args = request
         _check(fn)
-        return Engine.submit(self._engine, self._place, fn, args, options)
+        return self._engine._submit((self._place, fn, args, options), {})
 
 
 def _check(fn: Any) -> None:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from pausable import _report
 from pausable._driver import discard
-from pausable._job import can_pause, current_job, pause
+from pausable._job import current_fibre, pause
 from pausable._patience import POLL_S
 from pausable._wait_context import Status, WaitContext
 from pausable._wait_for import wait_for
-from pausable.engines._delivery import Submitting
+from pausable.engines._checks import Submits
+from pausable.engines._delivery import SUBMITTING, current
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineClosed, EngineError
 
-__all__ = ["Engine", "Submits", "check_count", "check_engine", "check_future"]
+__all__ = ["Engine"]
 
-T = TypeVar("T")
 E = TypeVar("E", bound="Engine")
 
 #: How long a thread that found an engine busy sleeps at first; a job's driver knows for itself.
 _BUSY_S: Final = 0.0005
-
-
-class Submits(Protocol):
-    """What counts as an engine wherever one is asked for: executors too."""
-
-    def submit(self, *request: Any, **options: Any) -> Any:
-        """Begin an operation; return a future: `done()`, `result()`, `add_done_callback()`."""
 
 
 class Engine(ABC):
@@ -41,6 +34,9 @@ class Engine(ABC):
 
     Threads: any.
     """
+
+    #: What `submit` makes.
+    _ticket_type: type[Ticket[Any]] = Ticket
 
     def __init__(self) -> None:
         self._pending: dict[int, Ticket[Any]] = {}
@@ -58,28 +54,7 @@ class Engine(ABC):
             EngineClosed: the engine was closed.
             EngineError: the engine could not begin it; `__cause__` says why.
         """
-        self._check_open()
-        ticket: Ticket[Any] = Ticket(self)
-        self._pending[ticket.generation] = ticket
-        try:
-            with Submitting():
-                garbage: object = self._begin(ticket, *request, **options)
-        except EngineError as exc:
-            ticket.never_begun(exc)
-            raise
-        except Exception as exc:
-            error = EngineError(f"{self!r} could not begin an operation: {exc!r}")
-            error.__cause__ = exc
-            ticket.never_begun(error)
-            raise error from exc
-        except BaseException as exc:  # cancelled, or Ctrl-C
-            ticket.never_begun(exc)
-            raise
-        if garbage is not None:
-            raise self._refuse_garbage(ticket, garbage)
-        if self._closed:  # meanwhile, by another thread
-            ticket.give_up(self._closed_error())
-        return ticket
+        return self._submit(request, options)
 
     def call(self, *request: Any, **options: Any) -> Any:
         """Begin an operation and wait for it: `wait_for(engine.submit(...))`.
@@ -97,13 +72,7 @@ class Engine(ABC):
             Others: as of `submit`, and whatever the operation failed with.
         See: ASYNC_WAIT_CTX_set_status(3)
         """
-        delay_s = _BUSY_S
-        while True:
-            ticket = self._submit_to_wait(*request, **options)
-            wait_until_done(ticket)
-            if ticket.status is not Status.EAGAIN:
-                return ticket.result()
-            delay_s = _let_it_come_to_itself(delay_s)
+        return self._call(request, options)
 
     @property
     def closed(self) -> bool:
@@ -161,15 +130,62 @@ class Engine(ABC):
     def _close(self) -> None:  # noqa: B027  # not every engine owns something
         """Let go of what the engine owns. Called once, when every ticket was given up."""
 
-    def _submit_to_wait(self, *request: Any, **options: Any) -> Ticket[Any]:
+    def _submit_to_wait(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
         """Submit for `call`, which waits for the ticket next. May pause."""
-        return self.submit(*request, **options)
+        return self._submit(request, options)
 
     def _here(self) -> Submits:
         """Return what begins operations as if it were called here and now, for other threads."""
         return self
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _submit(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
+        if self._closed:
+            raise self._closed_error()
+        ticket = self._ticket_type(self)
+        self._pending[ticket.generation] = ticket
+        stack = current()
+        outermost = stack not in SUBMITTING
+        SUBMITTING.add(stack)
+        try:
+            garbage: object = self._begin(ticket, *request, **options)
+        except EngineError as exc:
+            ticket.never_begun(exc)
+            raise
+        except Exception as exc:
+            error = EngineError(f"{self!r} could not begin an operation: {exc!r}")
+            error.__cause__ = exc
+            ticket.never_begun(error)
+            raise error from exc
+        except BaseException as exc:  # cancelled, or Ctrl-C
+            ticket.never_begun(exc)
+            raise
+        finally:
+            if outermost:
+                SUBMITTING.discard(stack)
+        if garbage is not None:
+            raise self._refuse_garbage(ticket, garbage)
+        if self.closed:  # meanwhile, by another thread
+            ticket.give_up(self._closed_error())
+        return ticket
+
+    # Not *request: below such a call a pause has to set a piece of the C stack aside (debug mode
+    # warns of it).
+    def _call(self, request: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        delay_s = _BUSY_S
+        try:
+            while True:
+                ticket = self._submit_to_wait(request, options)
+                if not ticket.done():
+                    _wait_until_done(ticket)
+                if ticket.status is not Status.EAGAIN:
+                    return ticket.result()
+                delay_s = _let_it_come_to_itself(delay_s)
+        except EngineError:
+            if (ctx := _context()) is not None:
+                ctx.status = Status.ERR
+            raise
 
     def _check_open(self) -> None:
         if self._closed:
@@ -195,78 +211,33 @@ class Engine(ABC):
             _report.completed_twice(ticket, self)
 
 
-def check_engine(name: str, engine: Any) -> Any:
-    """Return what operations can be submitted to.
-
-    Raises:
-        TypeError: it has no submit().
-    """
-    if not callable(getattr(engine, "submit", None)):
-        raise TypeError(
-            f"{name} has to be an engine or an executor, with submit(); {engine!r} is not"
-        )
-    return engine
-
-
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Refuse what is no number of things.
-
-    Raises:
-        TypeError, ValueError: it is no int, or less than `least`.
-    """
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} has to be an int, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} has to be {least} or more, not {value}")
-
-
-def check_future(engine: object, future: Any) -> None:
-    """Refuse what an engine's or executor's `submit` returned, if it is no future.
-
-    Raises:
-        EngineError: it is not.
-    """
-    if not all(hasattr(future, name) for name in ("done", "result", "add_done_callback")):
-        raise EngineError(
-            f"submit of {engine!r} returned {future!r}, which is no future: have it return what has"
-            " done(), result() and add_done_callback(), as pausable.engines.Ticket"
-        )
-
-
 def _context() -> WaitContext | None:
-    job = current_job() if can_pause() else None
+    fibre = current_fibre()
+    if fibre is None or fibre.blocks:
+        return None
+    if fibre.wait_ctx is not None:
+        return fibre.wait_ctx
+    job = fibre.handle()
     return None if job is None else job.wait_ctx
 
 
-def wait_until_done(ticket: Ticket[Any]) -> None:
-    """Wait for a ticket, whatever becomes of it, and tell so by the wait context's status.
+def _wait_until_done(ticket: Ticket[Any]) -> None:
+    """Wait for a ticket, whatever becomes of it; meanwhile the wait context's status is OK.
 
     Pauses: until it is done.
     """
     ctx = _context()
-    if ctx is None:
-        if not ticket.done():
-            _wait(ticket)
-        return
-    before = ctx.status
-    try:
-        if not ticket.done():
-            ctx.status = Status.OK
-            _wait(ticket)
-    finally:
-        failed = ticket.status is Status.ERR and isinstance(ticket._exc, EngineError)
-        if failed:
-            ctx.status = Status.ERR
-        else:
-            ctx.status = Status.UNSUPPORTED if before == Status.ERR else before
-
-
-def _wait(ticket: Ticket[Any]) -> None:
+    if ctx is not None:
+        before, ctx._status = ctx._status, Status.OK
     try:
         wait_for(ticket)
     except BaseException as exc:
         if exc is not ticket._exc:  # the job's own cancellation, for one
             raise
+    finally:
+        # OK would be a promise to whoever pauses next. An error is told until the next operation.
+        if ctx is not None:
+            ctx._status = Status.UNSUPPORTED if before == Status.ERR else before
 
 
 def _let_it_come_to_itself(delay_s: float) -> float:

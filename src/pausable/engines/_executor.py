@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from pausable.engines._checks import Submits, check_count, check_engine, check_future
 from pausable.engines._dask import Dask
-from pausable.engines._engine import Engine, Submits, check_count, check_engine, check_future
+from pausable.engines._engine import Engine
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
@@ -67,7 +68,7 @@ class ExecutorEngine(Engine):
             EngineError: the executor did not take it; `__cause__` says why.
         """
         check_function(fn)
-        return super().submit(fn, args, kwargs)
+        return self._submit((fn, args, kwargs), {})
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call fn(*args, **kwargs) elsewhere and return what it returns, or raise what it raises.
@@ -78,7 +79,8 @@ class ExecutorEngine(Engine):
             EngineError: the executor failed (a worker died); `__cause__` says how.
             Others: as of `submit`.
         """
-        result: T = super().call(fn, *args, **kwargs)
+        check_function(fn)
+        result: T = self._call((fn, args, kwargs), {})
         return result
 
     # -- inside ------------------------------------------------------------------------------------
@@ -93,10 +95,12 @@ class ExecutorEngine(Engine):
         if self._dask is not None:
             self._dask.begin(ticket, fn, args, kwargs)
             return
-        future = self._workers().submit(fn, *args, **kwargs)
-        check_future(self._executor, future)
+        executor = self._workers() if self._executor is None else self._executor
+        future = executor.submit(fn, *args, **kwargs)
+        if type(future) is not Future:
+            check_future(self._executor, future)
         ticket.data = future  # first: it may be done already, and then nothing is kept
-        future.add_done_callback(_Follow(self, ticket))
+        future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         cancel = getattr(ticket.data, "cancel", None)
@@ -108,46 +112,38 @@ class ExecutorEngine(Engine):
             self._own[1].shutdown(wait=False, cancel_futures=True)
 
     def _workers(self) -> Submits:
-        if self._executor is not None:
-            return self._executor
         if self._own is None or self._own[0] != os.getpid():  # a forked child has no threads
             pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
             self._own = os.getpid(), pool
         return self._own[1]
 
 
-class _Follow:
-    """Has a ticket completed as the executor's future is."""
+class _Follower(Ticket[Any]):
+    """Is completed as the executor's future is, which calls it then."""
 
-    __slots__ = ("_engine", "_ticket")
+    __slots__ = ()
 
-    def __init__(self, engine: ExecutorEngine, ticket: Ticket[Any]) -> None:
-        self._engine = engine
-        self._ticket = ticket
-
-    def __call__(self, future: Future[Any]) -> None:
-        ticket = self._ticket
-        if not future.done():  # an early wake: it is told again
-            return
-        if future.cancelled():
-            ticket.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
+    def __call__(self, future: Any) -> None:
+        if type(future) is not Future and not future.done():  # an early wake: it is told again
             return
         try:
             value = future.result()
+        except CancelledError:
+            self.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
+        except BrokenExecutor as exc:
+            error = EngineError(
+                f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine"
+                " of it"
+            )
+            error.__cause__ = exc
+            self.fail(error)
         except BaseException as exc:
-            ticket.fail(self._blame(exc))
+            self.fail(exc)
         else:
-            ticket.finish(value)
+            self.finish(value)
 
-    def _blame(self, exc: BaseException) -> BaseException:
-        """Tell the executor's own failures from those of the function."""
-        if not isinstance(exc, BrokenExecutor):
-            return exc
-        error = EngineError(
-            f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine of it"
-        )
-        error.__cause__ = exc
-        return error
+
+ExecutorEngine._ticket_type = _Follower
 
 
 def check_function(fn: Any) -> None:

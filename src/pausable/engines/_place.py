@@ -28,6 +28,9 @@ class Place(Protocol):
     def alive(self) -> bool:
         """Tell whether it can be used."""
 
+    def runs_here(self) -> bool:
+        """Tell whether it runs in this thread: to block here would stop it."""
+
     def close(self) -> None:
         """End it, if it is the engine's own."""
 
@@ -92,6 +95,11 @@ class _AsyncioPlace:
 
     def alive(self) -> bool:
         return not self._loop.is_closed()
+
+    def runs_here(self) -> bool:
+        import asyncio
+
+        return asyncio._get_running_loop() is self._loop
 
     def close(self) -> None:
         """Leave it: it is the driver's."""
@@ -171,6 +179,14 @@ class _TrioPlace:
 
     def alive(self) -> bool:
         return True
+
+    def runs_here(self) -> bool:
+        import trio
+
+        try:
+            return trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:  # another thread, where trio does not run
+            return False
 
     def close(self) -> None:
         """Leave it: it is the driver's."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pausable._timer import Timer
-    from pausable.engines._engine import Submits
+    from pausable.engines._checks import Submits
     from pausable.engines._ticket import Ticket
 
 __all__ = ["Limits", "Queue", "Waiting"]

@@ -32,7 +32,8 @@ __all__ = ["Ticket"]
 
 T = TypeVar("T")
 
-_generations = itertools.count(1)
+_new_generation = itertools.count(1).__next__
+_new_lock = threading.Lock
 
 
 class _State(enum.Enum):
@@ -44,14 +45,17 @@ class _State(enum.Enum):
     GIVEN_UP = "given up"
 
 
-_STATUS = {_State.FAILED: Status.ERR, _State.GIVEN_UP: Status.ERR, _State.BUSY: Status.EAGAIN}
+# Names of the module: looked up faster than those of the class, several times per operation.
+PENDING, FINISHED, FAILED, BUSY, CANCELLED, GIVEN_UP = _State
+
+_STATUS = {FAILED: Status.ERR, GIVEN_UP: Status.ERR, BUSY: Status.EAGAIN}
 
 #: After these the engine may complete it still: it had begun.
-_LATE = {_State.CANCELLED, _State.GIVEN_UP}
+_LATE = {CANCELLED, GIVEN_UP}
 
 
 class Ticket(Generic[T]):
-    """What `Engine.submit` returns: a future, as of `concurrent.futures`, that can pause.
+    """What `Engine.submit` returns: a future, with the methods of those of `concurrent.futures`.
 
     `result()`, or `pausable.wait_for(ticket)`, pauses in a job and blocks outside. The engine
     completes it with `finish`, `fail` or `busy`.
@@ -64,32 +68,33 @@ class Ticket(Generic[T]):
         "data", "generation",
     )  # fmt: skip
 
+    _value: T  # from `finish` on
+    _tb: TracebackType | None  # from `fail` on
+
     def __init__(self, engine: Engine) -> None:
         #: The number of this operation; no other one of this process ever has it.
-        self.generation = next(_generations)
+        self.generation = _new_generation()
         #: For the engine: what it knows the operation by. None again when it is done.
         self.data: Any = None
         self._engine = engine
         self._callbacks: list[Callable[[Ticket[T]], object]] = []
-        self._lock = threading.Lock()
-        self._state = _State.PENDING
-        self._value: T | None = None
+        self._lock = _new_lock()
+        self._state = PENDING
         self._exc: BaseException | None = None
-        self._tb: TracebackType | None = None
 
     # -- for whoever submitted it ------------------------------------------------------------------
 
     def done(self) -> bool:
         """Tell whether it is complete, failed, turned down or cancelled."""
-        return self._state is not _State.PENDING
+        return self._state is not PENDING
 
     def running(self) -> bool:
         """Tell whether it is under way."""
-        return self._state is _State.PENDING
+        return self._state is PENDING
 
     def cancelled(self) -> bool:
         """Tell whether it was cancelled by `cancel`."""
-        return self._state is _State.CANCELLED
+        return self._state is CANCELLED
 
     @property
     def status(self) -> Status:
@@ -109,20 +114,20 @@ class Ticket(Generic[T]):
             concurrent.futures.CancelledError: it was cancelled.
             Others: as of `wait_for`.
         """
-        if self._state is _State.PENDING:
+        if self._state is PENDING:
             return wait_for(self, timeout_s)
-        if self._state is _State.CANCELLED:
+        if self._state is CANCELLED:
             raise CancelledError(f"{self!r}")
         if self._exc is not None:
             try:  # of one exception for many operations each has the engine's traceback, no more
                 raise self._exc.with_traceback(self._tb)
             finally:
                 self = None  # type: ignore[assignment]  # noqa: PLW0642  # no cycle here
-        return self._value  # type: ignore[return-value]
+        return self._value
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Return what the operation raised, or None; else as `result`."""
-        if self._state is _State.PENDING or self._state is _State.CANCELLED:
+        if self._state is PENDING or self._state is CANCELLED:
             try:
                 self.result(timeout_s)
             except BaseException as exc:
@@ -136,7 +141,7 @@ class Ticket(Generic[T]):
         Never on the stack of a call of `submit`. What it raises is logged.
         """
         with self._lock:
-            if self._state is _State.PENDING:
+            if self._state is PENDING:
                 self._callbacks.append(callback)
                 return
         deliver([callback], self)
@@ -153,8 +158,8 @@ class Ticket(Generic[T]):
 
         Returns: True if it is cancelled now; a completion that comes later is ignored.
         """
-        self._give_up(_State.CANCELLED, None)
-        return self._state is _State.CANCELLED
+        self._give_up(CANCELLED, None)
+        return self._state is CANCELLED
 
     # -- for the engine ----------------------------------------------------------------------------
 
@@ -163,7 +168,7 @@ class Ticket(Generic[T]):
 
         Returns: False if that came too late; then nothing happened.
         """
-        return self._complete(_State.FINISHED, value, None)
+        return self._complete(FINISHED, value, None)
 
     def fail(self, exc: BaseException) -> bool:
         """Complete it with an exception; else as `finish`.
@@ -173,21 +178,21 @@ class Ticket(Generic[T]):
         """
         if not isinstance(exc, BaseException):
             raise TypeError(f"exc has to be an exception, not {exc!r}")
-        return self._complete(_State.FAILED, None, exc)
+        return self._complete(FAILED, None, exc)
 
     def busy(self, why: str = "") -> bool:
         """Turn it down, as EAGAIN: nothing was done, and it may be submitted again soon."""
         exc = EngineBusy(why or f"{self._engine!r} is busy; try again later, or guard() it")
-        return self._complete(_State.BUSY, None, exc)
+        return self._complete(BUSY, None, exc)
 
     def give_up(self, exc: BaseException) -> bool:
         """Fail it, have its engine cancel it, and ignore what the engine may still say of it."""
-        return self._give_up(_State.GIVEN_UP, exc)
+        return self._give_up(GIVEN_UP, exc)
 
     def never_begun(self, exc: BaseException) -> None:
         """Fail it, since its engine did not begin it: there is nothing to cancel."""
-        callbacks = self._end(_State.GIVEN_UP, None, exc)
-        if callbacks is not None:
+        callbacks = self._end(GIVEN_UP, None, exc)
+        if callbacks:
             deliver(callbacks, self)
 
     def _give_up(self, state: _State, exc: BaseException | None) -> bool:
@@ -199,7 +204,8 @@ class Ticket(Generic[T]):
         except Exception:  # whoever cancels has no use for it, and may be unwinding
             _report.cancel_failed(self._engine, self)
         self.data = None
-        deliver(callbacks, self)
+        if callbacks:
+            deliver(callbacks, self)
         return True
 
     def _complete(self, state: _State, value: T | None, exc: BaseException | None) -> bool:
@@ -209,7 +215,8 @@ class Ticket(Generic[T]):
                 self._engine._completed_twice(self)
             return False
         self.data = None
-        deliver(callbacks, self)
+        if callbacks:
+            deliver(callbacks, self)
         return True
 
     def _end(
@@ -217,11 +224,13 @@ class Ticket(Generic[T]):
     ) -> list[Callable[[Ticket[T]], object]] | None:
         """Decide how it ends; return whom to tell, or None: it has ended already."""
         with self._lock:
-            if self._state is not _State.PENDING:
+            if self._state is not PENDING:
                 return None
-            self._value = value
-            self._exc = exc
-            self._tb = None if exc is None else exc.__traceback__
+            if exc is None:
+                self._value = value  # type: ignore[assignment]  # a T, if it is to be read
+            else:
+                self._exc = exc
+                self._tb = exc.__traceback__
             self._state = state  # last: whoever sees it may read the rest without the lock
             callbacks, self._callbacks = self._callbacks, []
         self._engine._pending.pop(self.generation, None)

@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pausable._timer import call_later
 from pausable.testing._busy import pause_busy
+from pausable.testing._faults import FaultPlan, Faults, InjectedFault
 
 if sys.version_info >= (3, 11):
     from typing import ParamSpec
 else:
     from typing_extensions import ParamSpec
 
-__all__ = ["Faults", "FaultyEngine", "InjectedFault"]
+__all__ = ["FaultyEngine"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-#: The most times in a row that an operation finds the engine busy.
-STORM: Final = 5
-
-
-class InjectedFault(Exception):
-    """A failure that a `FaultyEngine` made up, of the operation with this `number`."""
-
-    def __init__(self, number: int, what: str) -> None:
-        super().__init__(f"operation {number}: {what}")
-        self.number = number
-
-
-class Faults(NamedTuple):
-    """What is to go wrong with one operation."""
-
-    #: Its completion is told that much later than it could be.
-    delay_s: float
-    #: The work is done, but the answer is an `InjectedFault`.
-    error: bool
-    #: How often it is turned down (EAGAIN) before it is accepted.
-    again: int
-    #: Whoever asks to be told is called at once, complete or not.
-    early_wake: bool
-    #: Whoever asked to be told is called twice when it is complete.
-    double: bool
-    #: It never completes.
-    lose: bool
 
 
 class Submits(Protocol):
@@ -97,18 +68,17 @@ class FaultyEngine(Executor):
     ) -> None:
         if not callable(getattr(inner, "submit", None)):
             raise TypeError(f"inner has to have submit(fn, ...), as an executor; {inner!r} has not")
-        if not isinstance(seed, int) or isinstance(seed, bool):
-            raise TypeError(f"seed has to be an int, not {seed!r}")
         self._inner = inner
-        self._seed = seed
-        self._max_delay_s = _number("max_delay_s", max_delay_s, threading.TIMEOUT_MAX)
-        self._error_rate = _number("error_rate", error_rate)
-        self._again_rate = _number("again_rate", again_rate)
-        self._early_wake_rate = _number("early_wake_rate", early_wake_rate)
-        self._double_rate = _number("double_rate", double_rate)
-        self._lose_rate = _number("lose_rate", lose_rate)
+        self._plan = FaultPlan(
+            seed,
+            max_delay_s=max_delay_s,
+            error_rate=error_rate,
+            again_rate=again_rate,
+            early_wake_rate=early_wake_rate,
+            double_rate=double_rate,
+            lose_rate=lose_rate,
+        )
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
         self._lost: dict[int, _Answer[Any]] = {}
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -116,34 +86,24 @@ class FaultyEngine(Executor):
 
         Pauses: up to five times with `Status.EAGAIN`, if the engine is to be busy; else never.
         """
-        number = self._count("operations")
+        number = self._plan.count("operations")
         faults = self.faults(number)
         for _ in range(faults.again):
-            self._count("again")
+            self._plan.count("again")
             pause_busy()
         inner = self._inner.submit(fn, *args, **kwargs)
         answer: _Answer[T] = _Answer(self, number, faults, inner)
         if faults.lose:
             with self._lock:
                 self._lost[number] = answer
-            self._count("lost")
+            self._plan.count("lost")
         else:
             answer.follow()
         return answer
 
     def faults(self, number: int) -> Faults:
         """Return what befalls the operation with that number."""
-        draw = random.Random(f"{self._seed}:{number}")  # noqa: S311  # no secret
-        # Each is drawn whatever its rate: one rate does not change what the others do.
-        delay, error, again, early, double, lose = (draw.random() for _ in range(6))
-        return Faults(
-            delay_s=delay * self._max_delay_s,
-            error=error < self._error_rate,
-            again=draw.randint(1, STORM) if again < self._again_rate else 0,
-            early_wake=early < self._early_wake_rate,
-            double=double < self._double_rate,
-            lose=lose < self._lose_rate,
-        )
+        return self._plan.faults(number)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,9 +111,7 @@ class FaultyEngine(Executor):
 
         Each is counted when it happens.
         """
-        kinds = ("operations", "again", "delayed", "errors", "early_wakes", "doubled", "lost")
-        with self._lock:
-            return {kind: self._counts[kind] for kind in kinds}
+        return self._plan.counts
 
     @property
     def lost(self) -> list[int]:
@@ -170,11 +128,6 @@ class FaultyEngine(Executor):
         shutdown = getattr(self._inner, "shutdown", None)
         if shutdown is not None:
             shutdown(wait=wait, cancel_futures=cancel_futures)
-
-    def _count(self, kind: str) -> int:
-        with self._lock:
-            self._counts[kind] += 1
-            return self._counts[kind]
 
 
 class _Answer(Future[T]):
@@ -193,7 +146,7 @@ class _Answer(Future[T]):
     def follow(self) -> None:
         """Complete when the inner future is complete and the delay is over."""
         if self._faults.delay_s > 0:
-            self._engine._count("delayed")
+            self._engine._plan.count("delayed")
             call_later(self._faults.delay_s, self._one_is_here)
         else:
             self._missing -= 1
@@ -203,7 +156,7 @@ class _Answer(Future[T]):
         """Have fn(self) called when it is complete; and early, and twice, if that is its fate."""
         self._callbacks.append(fn)
         if self._faults.early_wake:
-            self._engine._count("early_wakes")
+            self._engine._plan.count("early_wakes")
             fn(self)
         super().add_done_callback(fn)
 
@@ -233,14 +186,14 @@ class _Answer(Future[T]):
             return  # nobody wants it any more
         self._complete()
         if self._faults.double:
-            self._engine._count("doubled")
+            self._engine._plan.count("doubled")
             for callback in list(self._callbacks):
                 with suppress(Exception):  # as concurrent.futures, which has logged the first
                     callback(self)
 
     def _complete(self) -> None:
         if self._faults.error:
-            self._engine._count("errors")
+            self._engine._plan.count("errors")
             self.set_exception(InjectedFault(self._number, "it failed, by seed"))
             return
         try:
@@ -249,11 +202,3 @@ class _Answer(Future[T]):
             self.set_exception(exc)
         else:
             self.set_result(value)
-
-
-def _number(name: str, value: float, most: float = 1.0) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} has to be a number, not {value!r}")
-    if not 0 <= value <= most:
-        raise ValueError(f"{name} has to be between 0 and {most:g}, not {value!r}")
-    return float(value)

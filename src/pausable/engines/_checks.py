@@ -1,0 +1,58 @@
+"""What counts as an engine, a future, a number of things, and how the rest is refused."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from pausable.engines._ticket import Ticket
+from pausable.errors import EngineError
+
+__all__ = ["Submits", "check_count", "check_engine", "check_future"]
+
+
+class Submits(Protocol):
+    """What counts as an engine wherever one is asked for: executors too."""
+
+    def submit(self, *request: Any, **options: Any) -> Any:
+        """Begin an operation; return a future: `done()`, `result()`, `add_done_callback()`."""
+
+
+def check_engine(name: str, engine: Any) -> Any:
+    """Return what operations can be submitted to.
+
+    Raises:
+        TypeError: it has no submit().
+    """
+    if not callable(getattr(engine, "submit", None)):
+        raise TypeError(
+            f"{name} has to be an engine or an executor, with submit(); {engine!r} is not"
+        )
+    return engine
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is no number of things.
+
+    Raises:
+        TypeError, ValueError: it is no int, or less than `least`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} has to be an int, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} has to be {least} or more, not {value}")
+
+
+def check_future(engine: object, future: Any) -> None:
+    """Refuse what an engine's or executor's `submit` returned, if it is no future.
+
+    Raises:
+        EngineError: it is not.
+    """
+    if isinstance(future, (Future, Ticket)):  # nearly always
+        return
+    if not all(hasattr(future, name) for name in ("done", "result", "add_done_callback")):
+        raise EngineError(
+            f"submit of {engine!r} returned {future!r}, which is no future: have it return what has"
+            " done(), result() and add_done_callback(), as pausable.engines.Ticket"
+        )

@@ -1,0 +1,259 @@
+"""Limits, time limits, retries, a circuit breaker and a fallback around an engine."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FuturesTimeout  # not the built-in one on 3.10
+from typing import Any, Final, NamedTuple
+
+from pausable._patience import check_timeout
+from pausable.engines._breaker import Breaker
+from pausable.engines._checks import Submits, check_count, check_engine
+from pausable.engines._engine import Engine
+from pausable.engines._guarded import Operation
+from pausable.engines._retry import Budget, Retry
+from pausable.engines._ticket import Ticket
+from pausable.errors import EngineBusy, EngineClosed, EngineError, EngineFull
+
+__all__ = ["GuardStats", "GuardedEngine", "guard"]
+
+#: What is the engine's fault, and may be better at the next attempt, or elsewhere.
+TRANSIENT: Final = (EngineError, ConnectionError, TimeoutError, FuturesTimeout)
+
+
+class GuardStats(NamedTuple):
+    """Figures of a guarded engine at one moment."""
+
+    #: Attempts that are under way at the engine.
+    in_flight: int
+    #: Operations that wait for their turn.
+    waiting: int
+    #: Operations that were submitted.
+    operations: int
+    retries: int
+    #: Retries that were not made, for there were too many (`Retry.budget`).
+    retries_refused: int
+    timeouts: int
+    fallbacks: int
+    #: Operations that were refused, since too many waited.
+    refused: int
+
+
+def guard(
+    engine: Submits,
+    *,
+    max_in_flight: int | None = None,
+    max_waiting: int | None = None,
+    timeout_s: float | None = None,
+    deadline_s: float | None = None,
+    retry: Retry | int | None = None,
+    breaker: Breaker | int | None = None,
+    fallback: Submits | None = None,
+    never: Callable[..., bool] | None = None,
+    transient: tuple[type[Exception], ...] = TRANSIENT,
+) -> GuardedEngine:
+    """Put limits around an engine, and have what it fails to do tried again, or done elsewhere.
+
+    What is not given is not limited, not retried, not done elsewhere. Every operation ends once:
+    with its own result, with what it raised, or with an `EngineError`.
+
+    Args:
+        engine: an engine or executor; it stays its owner's.
+        max_in_flight: the most operations at the engine at once; others wait, first come, first
+            served.
+        max_waiting: the most that wait so; one more is refused with `EngineFull`. 0: none waits.
+        timeout_s: the longest that an attempt may take, from when the engine was asked; then it is
+            cancelled, and fails with `EngineTimeout`.
+        deadline_s: the longest that an operation may take, with all its waiting and attempts.
+        retry: how an operation is tried again that was turned down (EAGAIN) or failed with
+            something transient; an int: that many attempts.
+        breaker: leaves an engine alone that fails too often: operations fail at once with
+            `BreakerOpen`. An int: after so many failures in a row.
+        fallback: another engine, which takes the same requests: it is asked, once, when the engine
+            could not do an operation for a transient reason, or is full, or its breaker is open.
+        never: called with a request; returns true for one that must never go to the fallback. None:
+            one with an argument that has a true attribute `never_falls_back` (a key in an HSM).
+        transient: exceptions that are the engine's fault. Others are the operation's own result:
+            they are raised at once, and no failure.
+
+    Raises:
+        TypeError, ValueError: bad arguments.
+    """
+    return GuardedEngine(
+        check_engine("engine", engine),
+        max_in_flight=max_in_flight,
+        max_waiting=max_waiting,
+        timeout_s=timeout_s,
+        deadline_s=deadline_s,
+        retry=Retry(retry) if isinstance(retry, int) else retry,
+        breaker=Breaker(breaker) if isinstance(breaker, int) else breaker,
+        fallback=fallback if fallback is None else check_engine("fallback", fallback),
+        never=never or never_falls_back,
+        transient=transient,
+    )
+
+
+def never_falls_back(*request: Any, **options: Any) -> bool:
+    """Tell whether a request has to do with something that is marked so, as a key in an HSM."""
+    for part in (*request, *options.values()):
+        for thing in (part, getattr(part, "__self__", None)):  # key.sign, or key
+            if getattr(thing, "never_falls_back", False):
+                return True
+    return False
+
+
+class GuardedEngine(Engine):
+    """An engine with limits; made by `guard`.
+
+    Threads: any.
+    """
+
+    def __init__(
+        self,
+        engine: Submits,
+        *,
+        max_in_flight: int | None,
+        max_waiting: int | None,
+        timeout_s: float | None,
+        deadline_s: float | None,
+        retry: Retry | None,
+        breaker: Breaker | None,
+        fallback: Submits | None,
+        never: Callable[..., bool],
+        transient: tuple[type[Exception], ...],
+    ) -> None:
+        super().__init__()
+        if max_in_flight is not None:
+            check_count("max_in_flight", max_in_flight)
+        if max_waiting is not None:
+            check_count("max_waiting", max_waiting, least=0)
+            if max_in_flight is None:
+                raise ValueError(f"max_waiting={max_waiting} needs max_in_flight: else none waits")
+        check_timeout(timeout_s)
+        check_timeout(deadline_s, "deadline_s")
+        if not isinstance(retry, Retry | None):
+            raise TypeError(f"retry has to be a Retry, an int or None, not {retry!r}")
+        if not isinstance(breaker, Breaker | None):
+            raise TypeError(f"breaker has to be a Breaker, an int or None, not {breaker!r}")
+        if not callable(never):
+            raise TypeError(f"never has to be a function of a request, or None, not {never!r}")
+        self.engine = engine
+        self.fallback = fallback
+        self.retry = retry
+        self.breaker = breaker
+        self.never = never
+        self.transient = transient
+        self.timeout_s = timeout_s
+        self._deadline_s = deadline_s
+        self._max_in_flight = max_in_flight
+        self._max_waiting = max_waiting
+        self._budget = Budget(None if retry is None else retry.budget)
+        self._lock = threading.Lock()
+        self._waiting: OrderedDict[Operation, None] = OrderedDict()
+        self._in_flight = 0
+        self._moving_up = False
+        self._counts: Counter[str] = Counter()
+
+    def stats(self) -> GuardStats:
+        """Return figures. Any thread."""
+        with self._lock:
+            counts = {name: self._counts[name] for name in GuardStats._fields[2:]}
+            return GuardStats(self._in_flight, len(self._waiting), **counts)
+
+    # -- for its operations ------------------------------------------------------------------------
+
+    def enter(self, operation: Operation) -> None:
+        """Have an operation's next attempt made when there is a place at the engine."""
+        if self._max_in_flight is None:
+            with self._lock:
+                self._in_flight += 1
+            operation.attempt()
+            return
+        with self._lock:
+            if not operation.over:
+                self._waiting[operation] = None
+        self._move_up()
+
+    def leave(self) -> None:
+        """Give a place at the engine to the next."""
+        with self._lock:
+            self._in_flight -= 1
+        if self._max_in_flight is not None:
+            self._move_up()
+
+    def retry_delay_s(self, attempts: int, exc: BaseException) -> float | None:
+        """Return when to try again what failed with `exc`, or None: not at all."""
+        if self.retry is None or isinstance(exc, EngineClosed) or self._closed:
+            return None
+        delay_s = self.retry.next_delay_s(attempts)
+        free = isinstance(exc, EngineBusy)  # nothing was done, and it says when to stop
+        if delay_s is not None and not free and not self._budget.spend():
+            self.count("retries_refused")
+            return None
+        if delay_s is not None:
+            self.count("retries")
+        return delay_s
+
+    def count(self, what: str) -> None:
+        """Count something for `stats`."""
+        with self._lock:
+            self._counts[what] += 1
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _begin(self, ticket: Ticket[Any], *request: Any, **options: Any) -> None:
+        operation = ticket.data = Operation(self, ticket, request, options)
+        self.count("operations")
+        self._budget.earn()
+        if self._deadline_s is not None:
+            operation.limit(self._deadline_s)
+        if self._is_full():
+            self.count("refused")
+            error = EngineFull(
+                f"{self!r}: {self._max_waiting} operations wait, and no more may (max_waiting):"
+                " try again later"
+            )
+            if self.fallback is None:
+                operation.give_up()
+                raise error
+            operation.refuse(error)
+        else:
+            self.enter(operation)
+
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        if isinstance(ticket.data, Operation):
+            ticket.data.give_up()  # first: it does not enter any more then
+            with self._lock:
+                self._waiting.pop(ticket.data, None)
+
+    def _is_full(self) -> bool:
+        if self._max_waiting is None or self._max_in_flight is None:
+            return False
+        with self._lock:
+            return (
+                self._in_flight >= self._max_in_flight and len(self._waiting) >= self._max_waiting
+            )
+
+    def _move_up(self) -> None:
+        with self._lock:
+            # An attempt may end before it has begun, and so on: a loop, not a tower of calls.
+            if self._moving_up:
+                return
+            self._moving_up = True
+        try:
+            while (operation := self._next()) is not None:
+                operation.attempt()
+        except BaseException:  # Ctrl-C
+            self._moving_up = False
+            raise
+
+    def _next(self) -> Operation | None:
+        with self._lock:
+            full = self._max_in_flight is not None and self._in_flight >= self._max_in_flight
+            if full or not self._waiting or self._closed:
+                self._moving_up = False
+                return None
+            self._in_flight += 1
+            return self._waiting.popitem(last=False)[0]

@@ -1,0 +1,295 @@
+"""One operation of a guarded engine: attempts, until one of them decides.
+
+Rules:
+
+* An attempt ends once: by its future, by its time limit, or because nobody wants it any more.
+  Whatever comes later, or twice, finds it over.
+* An operation is retried by a timer, in any thread, by the clock of the place where it was
+  submitted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from pausable import _report
+from pausable._clock import drivers_clock
+from pausable._timer import Timer, call_later
+from pausable._wait_context import Status
+from pausable.engines._checks import Submits, check_future
+from pausable.errors import BreakerOpen, EngineBusy, EngineError, EngineTimeout
+
+if TYPE_CHECKING:
+    from pausable.engines._guard import GuardedEngine
+    from pausable.engines._ticket import Ticket
+
+__all__ = ["Operation"]
+
+
+class Operation:
+    """What was submitted to a guarded engine.
+
+    Threads: any.
+    """
+
+    def __init__(
+        self, guard: GuardedEngine, ticket: Ticket[Any], request: Any, options: dict[str, Any]
+    ) -> None:
+        self.ticket = ticket
+        self.request = request
+        self.options = options
+        self._guard = guard
+        self._engine = _here(guard.engine)
+        self._fallback = None if guard.fallback is None else _here(guard.fallback)
+        self._clock = drivers_clock()
+        self._lock = threading.Lock()
+        self._attempts = 0
+        self._failure: BaseException | None = None  # the last one
+        self._attempt: _Attempt | None = None
+        self._timers: list[Timer] = []
+        self._over = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._over
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time, as it is where the operation was submitted."""
+        return time.monotonic() if self._clock is None else self._clock.monotonic()
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
+        """Have `call` called later, by that time."""
+        clock = self._clock
+        return call_later(delay_s, call) if clock is None else clock.call_later(delay_s, call)
+
+    # -- its life ----------------------------------------------------------------------------------
+
+    def limit(self, deadline_s: float) -> None:
+        """Have it fail if it takes longer, whatever it is doing then."""
+        self._timers.append(self.call_later(deadline_s, lambda: self._out_of_time(deadline_s)))
+
+    def attempt(self) -> None:
+        """Ask the engine; a place at it is taken already."""
+        self._attempts += 1
+        breaker = self._guard.breaker
+        if breaker is not None and not breaker.allow(self.now()):
+            self._guard.leave()
+            error = BreakerOpen(f"{self._guard!r} is left alone for a while: it failed too often")
+            error.__cause__ = self._failure
+            self.refuse(error)
+            return
+        attempt = _Attempt(self, self._engine, None)
+        if not self._begin(attempt):
+            self._leave(failed=None)
+
+    def refuse(self, exc: BaseException) -> None:
+        """End it without (another) attempt, or have the fallback do it."""
+        fallback, self._fallback = self._fallback, None
+        if fallback is not None and not self._over:
+            try:
+                never = self._guard.never(*self.request, **self.options)
+            except Exception as error:  # who knows: so it must not
+                never, exc = True, _because(f"{self._guard.never!r} raised {error!r}", error)
+            if not never:
+                self._guard.count("fallbacks")
+                self._begin(_Attempt(self, fallback, exc))
+                return
+        self._end(lambda: self.ticket.fail(exc))
+
+    def give_up(self) -> None:
+        """Have nothing more done: nobody wants it, or its time is over."""
+        if self._stop():
+            attempt, self._attempt = self._attempt, None
+            if attempt is not None and attempt.give_up() and attempt.instead_of is None:
+                self._leave(failed=None)
+
+    def ended(self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool) -> None:
+        """Go on, or end: an attempt has ended.
+
+        Args:
+            attempt: which; called once for each.
+            value: what it returned.
+            exc: or what it failed with.
+            again: the engine turned it down, as EAGAIN.
+        """
+        if attempt.instead_of is None:
+            self._decide(value, exc, again)
+            return
+        if exc is not None and exc.__context__ is None:
+            exc.__context__ = attempt.instead_of  # why the fallback was asked at all
+        self._end(lambda: self.ticket.finish(value) if exc is None else self.ticket.fail(exc))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _begin(self, attempt: _Attempt) -> bool:
+        with self._lock:
+            if self._over:
+                return False
+            self._attempt = attempt
+        attempt.begin(self._guard.timeout_s)
+        return True
+
+    def _leave(self, *, failed: bool | None) -> None:
+        """Give the place at the engine to the next, and tell the breaker how it was there."""
+        breaker = self._guard.breaker
+        if breaker is not None:
+            if failed is None:
+                breaker.undecided()
+            elif failed:
+                breaker.failed(self.now())
+            else:
+                breaker.succeeded()
+        self._guard.leave()
+
+    def _decide(self, value: Any, exc: BaseException | None, again: bool) -> None:
+        turned_down = again or isinstance(exc, EngineBusy)
+        failed = exc is not None and (turned_down or isinstance(exc, self._guard.transient))
+        self._failure = exc
+        self._leave(failed=None if turned_down else failed)
+        if exc is None:
+            self._end(lambda: self.ticket.finish(value))
+        elif not failed:
+            self._end(lambda: self.ticket.fail(exc))
+        elif (delay_s := self._guard.retry_delay_s(self._attempts, exc)) is not None:
+            with self._lock:
+                if not self._over:
+                    self._timers.append(self.call_later(delay_s, self._enter))
+        elif again and self._guard.retry is None:
+            self._end(lambda: self.ticket.busy(str(exc)))
+        else:
+            self.refuse(exc)
+
+    def _enter(self) -> None:
+        self._guard.enter(self)
+
+    def _out_of_time(self, deadline_s: float) -> None:
+        error = EngineTimeout(f"{self.ticket!r} was not done after {deadline_s} s (deadline_s)")
+        if self.ticket.give_up(error):  # and so has us give up whatever is under way
+            self._guard.count("timeouts")
+
+    def _end(self, tell: Callable[[], object]) -> None:
+        if self._stop():
+            tell()
+
+    def _stop(self) -> bool:
+        with self._lock:
+            if self._over:
+                return False
+            self._over = True
+            self._failure = None
+            timers, self._timers = self._timers, []
+        for timer in timers:
+            timer.cancel()
+        return True
+
+
+class _Attempt:
+    """One try of one engine.
+
+    Args:
+        operation: whose.
+        engine: the engine, or its fallback.
+        instead_of: what led to the fallback; None: it is the engine itself.
+    """
+
+    def __init__(
+        self, operation: Operation, engine: Submits, instead_of: BaseException | None
+    ) -> None:
+        self.instead_of = instead_of
+        self._operation = operation
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._over = False
+        self._future: Any = None
+        self._timer: Timer | None = None
+
+    def begin(self, timeout_s: float | None) -> None:
+        """Submit the operation's request."""
+        operation = self._operation
+        try:
+            future = self._engine.submit(*operation.request, **operation.options)
+            check_future(self._engine, future)
+        except Exception as exc:
+            self._end(None, exc)
+            return
+        except BaseException as exc:  # cancelled, or Ctrl-C: but others wait for the place
+            self._end(None, _because("the attempt was interrupted", exc))
+            raise
+        with self._lock:
+            self._future = future
+            given_up = self._over
+            if not given_up and timeout_s is not None and not future.done():
+                self._timer = operation.call_later(timeout_s, lambda: self._too_long(timeout_s))
+        if given_up:  # meanwhile, by another thread
+            _cancel(future)
+        else:
+            future.add_done_callback(self._done)
+
+    def give_up(self) -> bool:
+        """Cancel it; return False if it was over."""
+        if not self._once():
+            return False
+        if self._future is not None:
+            _cancel(self._future)
+        return True
+
+    def _done(self, future: Any) -> None:
+        if not future.done():  # an early wake
+            return
+        try:
+            value = future.result()
+        except CancelledError as exc:
+            self._end(None, _because(f"{self._engine!r} cancelled the operation", exc))
+        except BaseException as exc:
+            self._end(None, exc, again=getattr(future, "status", None) is Status.EAGAIN)
+        else:
+            self._end(value, None)
+
+    def _too_long(self, timeout_s: float) -> None:
+        guard = self._operation._guard
+        error = EngineTimeout(f"{guard!r}: no answer after {timeout_s} s (timeout_s)")
+        if self._once():
+            guard.count("timeouts")
+            _cancel(self._future)
+            self._operation.ended(self, None, error, False)
+
+    def _end(self, value: Any, exc: BaseException | None, *, again: bool = False) -> None:
+        if self._once():
+            self._operation.ended(self, value, exc, again)
+
+    def _once(self) -> bool:
+        with self._lock:
+            if self._over:
+                return False
+            self._over = True
+            timer = self._timer
+        if timer is not None:
+            timer.cancel()
+        return True
+
+
+def _here(engine: Submits) -> Submits:
+    here = getattr(engine, "_here", None)
+    return engine if here is None else here()
+
+
+def _cancel(future: Any) -> None:
+    cancel = getattr(future, "cancel", None)
+    if cancel is not None:
+        try:
+            cancel()
+        except Exception:  # it may be the loop's that was closed; nobody wants the result
+            _report.cancel_failed(future, "an attempt")
+
+
+def _because(message: str, exc: BaseException) -> EngineError:
+    error = EngineError(message)
+    error.__cause__ = exc
+    return error

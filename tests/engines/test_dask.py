@@ -1,0 +1,153 @@
+"""ExecutorEngine over a real dask cluster: worker processes on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import pausable
+from engines._support import square
+from pausable.engines import BatchEngine, ExecutorEngine
+
+dask = pytest.importorskip("dask", reason="needs dask[distributed]")
+distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
+
+#: Workers are killed on purpose, and functions fail on purpose; dask warns of both, its own way.
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    # The scheduler asks a worker that was just killed for results for so long, 30 s by itself.
+    patience = {"distributed.comm.timeouts.connect": "1s"}
+    with (
+        dask.config.set(patience),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=4,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def client(cluster):
+    with distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(params=["client", "executor"])
+def engine(client, request):
+    executor = client if request.param == "client" else client.get_executor()
+    with ExecutorEngine(executor) as engine:
+        yield engine
+
+
+def test_operations_return_their_own_results(place, engine, wrap):
+    wrapped = wrap(engine)
+    assert place(lambda n: wrapped.call(square, n), range(20)) == [n * n for n in range(20)]
+
+
+def test_the_work_is_done_in_worker_processes(engine):
+    assert engine.call(os.getpid) != os.getpid()
+
+
+def test_what_a_function_raises_is_raised_as_it_is(place, engine):
+    def call(text):
+        with pytest.raises(ValueError, match="invalid literal"):
+            engine.call(int, text)
+        return True
+
+    assert place(call, ["x"]) == [True]
+
+
+def test_two_calls_with_the_same_arguments_are_two(engine):
+    tickets = [engine.submit(os.urandom, 8) for _ in range(10)]
+    assert len({ticket.result() for ticket in tickets}) == 10
+
+
+def key_and_workers(key, workers):
+    return key, workers
+
+
+def test_keyword_arguments_are_the_functions_and_not_dasks(engine):
+    assert engine.call(key_and_workers, key="k", workers=3) == ("k", 3)
+
+
+def test_results_do_not_come_back_by_blocking_the_loop_or_the_clients(engine):
+    stacks = set()
+
+    def note(_ticket):
+        stacks.add(threading.current_thread().name)
+
+    async def main():
+        def submit(number):
+            ticket = engine.submit(square, number)
+            ticket.add_done_callback(note)
+            return ticket.result()
+
+        return await asyncio.gather(*[pausable.run(submit, n) for n in range(50)])
+
+    assert asyncio.run(main()) == [n * n for n in range(50)]
+    # all on the client's loop: the callback threads of dask had nothing to do
+    assert len(stacks) == 1
+    assert "IO loop" in stacks.pop()
+
+
+def test_a_cancelled_job_cancels_the_operation_on_the_cluster(client, engine):
+    job = pausable.start(engine.call, time.sleep, 0.05)
+    job.cancel()
+    assert job.cancelled()
+    assert engine.pending == 0
+    assert engine.call(square, 3) == 9
+
+
+def test_a_cancelled_dask_future_is_an_engine_error(client):
+    with ExecutorEngine(client) as engine:
+        ticket = engine.submit(time.sleep, 0.05)
+        ticket.data._future.cancel()
+        with pytest.raises(pausable.EngineError, match="lost or cancelled"):
+            ticket.result()
+
+
+def square_slowly(number):
+    time.sleep(0.01)
+    return number * number
+
+
+def kill_one_worker(cluster):
+    victim = next(iter(cluster.workers.values()))
+    os.kill(victim.pid, signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_loses_nothing(cluster, engine):
+    def call(number):
+        value = engine.call(square_slowly, number)
+        if number == 20:
+            kill_one_worker(cluster)
+        return value
+
+    with pausable.map(call, range(150)) as results:
+        assert list(results) == [n * n for n in range(150)]
+
+
+def test_batches_go_to_the_cluster(place, engine):
+    with BatchEngine(lambda numbers: [n + 1 for n in numbers], 10, engine=engine) as batches:
+        assert place(batches.call, range(20)) == list(range(1, 21))
+
+
+def test_a_client_that_was_closed_is_an_engine_error(cluster):
+    with distributed.Client(cluster) as client:
+        engine = ExecutorEngine(client)
+        assert engine.call(square, 2) == 4
+    with pytest.raises(pausable.EngineError):
+        engine.submit(square, 3).result(timeout_s=10)
