@@ -39,6 +39,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/wait_context.py
 	$(BIN)/python bench/loops.py
+	$(BIN)/python bench/keys.py
 	$(BIN)/python bench/teardown.py
 	$(BIN)/python bench/engines.py
 

@@ -1,12 +1,15 @@
 """Type-checked, not run: what mypy has to infer for users."""
 
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from typing_extensions import assert_type
 
 import pausable
 from pausable.engines import CoroutineEngine, ExecutorEngine, Ticket, guard
+from pausable.keys import RemoteECKey, RemoteEd25519Key, pausing
 from pausable.testing import FakeEngine, FakeLoop, FaultyEngine
 
 
@@ -85,6 +88,36 @@ async def awaited(future: "Future[int]") -> None:
     assert_type(await pausable.run(sign, "key", b""), bytes)
     await pausable.run(sign, "key", 1)  # type: ignore[arg-type]
     assert_type(pausable.wait_for(future), int)
+
+
+class DeviceKey(RemoteECKey):
+    """A hook may return bytes."""
+
+    def sign_digest(self, digest: bytes, algorithm: HashAlgorithm) -> bytes:
+        """Return a signature."""
+        return digest
+
+
+class ServiceKey(RemoteEd25519Key):
+    """A hook may be async."""
+
+    async def sign_message(self, message: bytes) -> bytes:
+        """Return a signature."""
+        return message
+
+
+def keyed(key: ec.EllipticCurvePrivateKey, other: dsa.DSAPrivateKey) -> None:
+    """A key stays of its kind."""
+    engine = ThreadPoolExecutor(1)
+    assert_type(pausing(key, engine), ec.EllipticCurvePrivateKey)
+    as_theirs: ec.EllipticCurvePrivateKey = DeviceKey(key.public_key(), FakeEngine())
+    assert_type(as_theirs.public_key(), ec.EllipticCurvePublicKey)
+    theirs_too: ed25519.Ed25519PrivateKey = ServiceKey(
+        ed25519.Ed25519PrivateKey.generate().public_key()
+    )
+    assert_type(theirs_too.sign(b""), bytes)
+    pausing(other, engine)  # type: ignore[type-var]
+    pausing(key, "threads")  # type: ignore[arg-type]
 
 
 @pausable.pause_blocked()

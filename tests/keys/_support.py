@@ -7,11 +7,15 @@ import threading
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+import trio
+
 import pausable
 from pausable.keys import pausing
 
 JOBS = 200
 OPERATION_S = 0.02  # what a key in an HSM or at a key service takes
+
+THREADS = ThreadPoolExecutor(JOBS)  # of all engines: to make them takes longer than to sign
 
 
 class SlowEngine(Executor):
@@ -20,11 +24,10 @@ class SlowEngine(Executor):
     def __init__(self, jobs=JOBS):
         self.jobs = jobs
         self.paused = 0
-        self.threads = ThreadPoolExecutor(jobs)
         self.all_paused = threading.Event()
 
     def submit(self, fn, /, *args, **kwargs):
-        return self.threads.submit(self._operate, fn, args, kwargs)
+        return THREADS.submit(self._operate, fn, args, kwargs)
 
     def _operate(self, fn, args, kwargs):
         if not self.all_paused.wait(30):
@@ -50,28 +53,42 @@ class SlowEngine(Executor):
     def __exit__(self, *_exc):
         pausable.remove_hooks(self)
         self.all_paused.set()
-        self.threads.shutdown()
 
 
-def map_jobs(fn):
-    with pausable.map(fn, range(JOBS), jobs=JOBS) as results:
+def map_jobs(fn, count):
+    with pausable.map(fn, range(count), jobs=count) as results:
         return list(results)
 
 
-def asyncio_jobs(fn):
+def asyncio_jobs(fn, count):
     async def main():
-        return await asyncio.gather(*[pausable.run(fn, i) for i in range(JOBS)])
+        return await asyncio.gather(*[pausable.run(fn, i) for i in range(count)])
 
     return asyncio.run(main())
 
 
-DRIVERS = {"map": map_jobs, "asyncio": asyncio_jobs}
+def trio_jobs(fn, count):
+    results = [None] * count
+
+    async def one(i):
+        results[i] = await pausable.run(fn, i)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            for i in range(count):
+                nursery.start_soon(one, i)
+
+    trio.run(main)
+    return results
 
 
-def jobs_with_slow_key(local_key, make, driver="map"):
+DRIVERS = {"map": map_jobs, "asyncio": asyncio_jobs, "trio": trio_jobs}
+
+
+def jobs_with_slow_key(local_key, make, driver="map", jobs=JOBS):
     """Return what make(key, i) returned in 200 jobs that were all paused at once, for each i."""
-    with SlowEngine() as engine:
+    with SlowEngine(jobs) as engine:
         key = pausing(local_key, engine)
-        results = DRIVERS[driver](lambda i: make(key, i))
+        results = DRIVERS[driver](lambda i: make(key, i), jobs)
         assert engine.all_paused.is_set()
     return results

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import pausable
 from keys._support import jobs_with_slow_key
-from keys.test_x509 import certificate
+from keys.test_x509 import certificate, is_signed_by
+from pausable.keys import adapters, pausing
+from pausable.testing import FakeEngine
 
 
 @pytest.mark.parametrize(
@@ -142,3 +149,101 @@ def test_http_message_signatures(local, kind, algorithm):
     for i, request in enumerate(jobs_with_slow_key(local[kind], make)):
         (verified,) = verifier.verify(request)
         assert verified.covered_components['"@path"'] == f"/{i}"
+
+
+@pytest.mark.parametrize("kind", ["RSA", "RSA-PSS", "P-256", "Ed25519"])
+def test_pyhanko(local, kind):
+    """It runs an event loop in each job."""
+    from asn1crypto import cms
+
+    pss, kind = kind == "RSA-PSS", kind.removesuffix("-PSS")
+    cert = certificate(local[kind], 0)
+
+    def make(key, i):
+        signer = adapters.pyhanko_signer(key, cert, prefer_pss=pss)
+        digest = "sha512" if kind == "Ed25519" else "sha256"
+        return asyncio.run(signer.async_sign_general_data(b"%d" % i, digest, detached=False)).dump()
+
+    how = (padding.PSS(padding.MGF1(SHA256()), padding.PSS.AUTO), SHA256())
+    for i, message in enumerate(jobs_with_slow_key(local[kind], make, jobs=50)):
+        content = cms.ContentInfo.load(message)["content"]
+        (signer,) = content["signer_infos"]
+        assert content["encap_content_info"]["content"].native == b"%d" % i
+        attributes, signature = signer["signed_attrs"].untag().dump(), signer["signature"].native
+        if pss:
+            cert.public_key().verify(signature, attributes, *how)
+        else:
+            assert is_signed_by(cert.public_key(), signature, attributes, SHA256())
+
+
+def test_pyhanko_signs_a_pdf(local):
+    from io import BytesIO
+
+    from pyhanko.pdf_utils.generic import StreamObject
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+    from pyhanko.pdf_utils.reader import PdfFileReader
+    from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
+    from pyhanko.sign import signers
+    from pyhanko.sign.validation import validate_pdf_signature
+    from pyhanko_certvalidator import ValidationContext
+
+    blank = PdfFileWriter()
+    contents = blank.add_object(StreamObject(stream_data=b""))
+    blank.insert_page(PageObject(contents=contents, media_box=(0, 0, 9, 9)))
+    pdf = BytesIO()
+    blank.write(pdf)
+    cert = certificate(local["P-256"], 0)
+    with ThreadPoolExecutor(1) as engine:
+        signer = adapters.pyhanko_signer(pausing(local["P-256"], engine), cert)
+        out = pausable.run_blocking(
+            signers.sign_pdf,
+            IncrementalPdfFileWriter(pdf),
+            signers.PdfSignatureMetadata(field_name="Signature"),
+            signer=signer,
+        )
+    (signature,) = PdfFileReader(out).embedded_signatures
+    status = validate_pdf_signature(signature, ValidationContext(trust_roots=[]))
+    assert (status.intact, status.valid) == (True, True)
+
+
+def test_oauthlib(local):
+    from urllib.parse import unquote
+
+    from oauthlib.oauth1 import Client
+    from oauthlib.oauth1.rfc5849 import signature as base
+
+    def make(key, i):
+        client = Client("k", signature_method="RSA-SHA256", rsa_key=key, timestamp="1", nonce="2")
+        _uri, headers, _body = client.sign(f"https://example.com/{i}")
+        return headers["Authorization"]
+
+    for i, header in enumerate(jobs_with_slow_key(local["RSA"], make)):
+        fields = dict(part.split("=", 1) for part in header.removeprefix("OAuth ").split(", "))
+        fields = {name: unquote(value.strip('"')) for name, value in fields.items()}
+        signature = base64.b64decode(fields.pop("oauth_signature"))
+        signed = base.signature_base_string(
+            "GET", f"https://example.com/{i}", base.normalize_parameters(list(fields.items()))
+        )
+        local["RSA"].public_key().verify(signature, signed.encode(), padding.PKCS1v15(), SHA256())
+
+
+def test_py_vapid(local):
+    from py_vapid import Vapid02
+
+    from keys.test_tokens import claims_of
+
+    def make(key, i):
+        header = Vapid02(key).sign({"sub": f"mailto:{i}@example.com", "aud": "https://example.com"})
+        return header["Authorization"].partition("t=")[2].partition(",")[0]
+
+    for i, token in enumerate(jobs_with_slow_key(local["P-256"], make)):
+        claims = claims_of(token, local["P-256"].public_key(), "ES256")
+        assert claims["sub"] == f"mailto:{i}@example.com"
+
+
+def test_pyopenssl_gets_a_clear_refusal(local):
+    """It takes the key's bytes."""
+    from OpenSSL.crypto import PKey
+
+    with pytest.raises(NotImplementedError, match=r"no private_bytes\(\): its private part"):
+        PKey.from_cryptography_key(pausing(local["RSA"], FakeEngine()))

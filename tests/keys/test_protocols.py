@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+import asyncio
 
-from keys._support import jobs_with_slow_key
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from keys._support import SlowEngine, jobs_with_slow_key
 from keys.test_x509 import NOW, certificate
-from pausable.keys import adapters
+from pausable.keys import adapters, pausing
 
 ZONE = """
 @ 300 IN SOA ns1 admin 1 3600 600 86400 300
@@ -102,3 +104,49 @@ def test_paramiko(local, kind):
     assert not public.can_sign()
     for i, signature in enumerate(jobs_with_slow_key(local[kind], make)):
         assert public.verify_ssh_sig(b"%d" % i, paramiko.Message(signature))
+
+
+@pytest.mark.parametrize("kind", ["RSA", "P-256", "Ed25519"])
+def test_asyncssh(local, kind):
+    import asyncssh
+
+    def make(key, i):
+        return adapters.asyncssh_key(key).sign(b"%d" % i)
+
+    ssh = local[kind].public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    public = asyncssh.import_public_key(ssh)
+    for i, signature in enumerate(jobs_with_slow_key(local[kind], make)):
+        assert public.verify(b"%d" % i, signature)
+
+
+def test_asyncssh_clients_log_in(local, tmp_path):
+    import asyncssh
+
+    ssh = local["P-256"].public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    (tmp_path / "authorized").write_bytes(ssh)
+
+    async def log_in(key, port):
+        async with asyncssh.connect(
+            "127.0.0.1",
+            port,
+            username="a",
+            known_hosts=None,
+            config=None,
+            agent_path=None,
+            client_keys=[adapters.asyncssh_key(key)],
+        ) as connection:
+            return connection.get_extra_info("username")
+
+    async def main(engine):
+        async with asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            authorized_client_keys=str(tmp_path / "authorized"),
+        ) as server:
+            key = pausing(local["P-256"], engine)
+            return await asyncio.gather(*[log_in(key, server.get_port()) for _ in range(5)])
+
+    with SlowEngine(jobs=5) as engine:
+        assert asyncio.run(main(engine)) == ["a"] * 5
+        assert engine.all_paused.is_set()

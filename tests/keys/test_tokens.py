@@ -130,6 +130,31 @@ def test_josepy(local, alg):
     check(jobs_with_slow_key(key, make), key, alg)
 
 
+@pytest.mark.filterwarnings("ignore:Python 3.10 support will be dropped")
+def test_acme(local):
+    import josepy
+    from acme.jws import JWS
+
+    def make(key, i):
+        made = JWS.sign(
+            b"%d" % i,
+            josepy.JWKRSA(key=key),
+            josepy.RS256,
+            nonce=b"nonce",
+            url="https://example.com",
+            kid="https://example.com/account",
+        )
+        return made.to_partial_json()
+
+    for i, made in enumerate(jobs_with_slow_key(local["RSA"], make)):
+        fields = JWS.from_json(made).to_json()
+        signed = f"{fields['protected']}.{fields['payload']}".encode()
+        local["RSA"].public_key().verify(
+            decoded(fields["signature"]), signed, padding.PKCS1v15(), SHA256()
+        )
+        assert decoded(fields["payload"]) == b"%d" % i
+
+
 def test_decryption_of_a_content_key_pauses(local):
     from joserfc import jwe
     from joserfc.jwk import RSAKey

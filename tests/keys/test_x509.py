@@ -191,6 +191,7 @@ def test_ssh_certificates(local, kind, tmp_path):
         ) == (i, ca)
 
 
+@pytest.mark.hazard("C1")
 def test_a_thousand_certificates_built_in_turns_are_right(local):
     """Old releases of cryptography gave wrong signatures here: what C1 is about."""
     rng = random.Random(1)

@@ -9,7 +9,6 @@ libraries need besides.
 """
 
 from pausable.keys import _requires  # noqa: F401  # first: it refuses an old cryptography
-from pausable.keys._base import Engine
 from pausable.keys._pausing import pausing
 from pausable.keys._remote import (
     RemoteECKey,
@@ -22,7 +21,6 @@ from pausable.keys._remote import (
 from pausable.keys._signatures import PSSParameters, der_signature, pss_parameters, raw_signature
 
 __all__ = [
-    "Engine",
     "PSSParameters",
     "RemoteECKey",
     "RemoteEd448Key",

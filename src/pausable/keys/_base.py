@@ -12,13 +12,16 @@ from pausable import PausableError, wait_for
 from pausable._wait_for import Completable
 from pausable.errors import EngineError
 
-__all__ = ["Buffer", "Engine", "PausingKey", "check_engine", "frozen"]
+__all__ = ["Buffer", "PausingKey", "Submits", "check_engine", "frozen"]
 
 Buffer = bytes | bytearray | memoryview
 
 
-class Engine(Protocol):
-    """What does the slow work: concurrent.futures.Executor and its kind."""
+class Submits(Protocol):
+    """What does the slow work: concurrent.futures.Executor and its kind.
+
+    If it has `call(fn, *args)` too, which submits and waits, that is used.
+    """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Completable[Any]:
         """Have fn(*args, **kwargs) called elsewhere; return a future of its result."""
@@ -45,7 +48,7 @@ class PausingKey:
     never copied, pickled or written out.
     """
 
-    _engine: Engine | None
+    _engine: Submits | None
     _public_key: Any
 
     def _do(self, method: str, *args: Any, size_bytes: int | None = None) -> bytes:
@@ -63,11 +66,13 @@ class PausingKey:
             Others: whatever the operation raised.
         """
         result = self._wait(method, self._operation(method), args)
+        # No message shows the result: it may be a secret.
         if not isinstance(result, (bytes, bytearray, memoryview)):
             if isinstance(result, Coroutine):
                 result.close()  # nobody will await it
             raise EngineError(
-                f"{self!r} could not {method}: the operation returned {result!r}, not bytes"
+                f"{self!r} could not {method}: the operation returned a"
+                f" {type(result).__qualname__}, not bytes"
             )
         result = bytes(result)
         if size_bytes is not None and len(result) != size_bytes:
@@ -85,6 +90,9 @@ class PausingKey:
         if self._engine is None:
             pending = operation(*args)
             return wait_for(pending) if _is_pending(pending) else pending
+        call = getattr(self._engine, "call", None)
+        if call is not None:  # of pausable's own engines: it tries again when they are busy
+            return call(operation, *args)
         try:
             pending = self._engine.submit(operation, *args)
         except PausableError:
@@ -96,9 +104,9 @@ class PausingKey:
             ) from exc
         if not _is_pending(pending):
             raise EngineError(
-                f"{self!r} could not {method}: submit of {self._engine!r} returned {pending!r}; it"
-                " has to return a future (something with done(), result() and"
-                " add_done_callback())"
+                f"{self!r} could not {method}: submit of {self._engine!r} returned a"
+                f" {type(pending).__qualname__}; it has to return a future (something with done(),"
+                " result() and add_done_callback())"
             )
         try:
             return wait_for(pending)
@@ -126,8 +134,7 @@ class PausingKey:
     def _stays(self, what: str) -> NoReturn:
         raise NotImplementedError(
             f"{self!r} has no {what}(): its private part is not here. Pass public_key() where the"
-            " public part will do; for joserfc, jwcrypto and Authlib there is"
-            " pausable.keys.adapters"
+            " public part will do; for libraries that want more there is pausable.keys.adapters"
         )
 
     def __copy__(self) -> NoReturn:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x448, x25519
 
-from pausable.keys._base import Buffer, Engine, PausingKey, check_engine, frozen
+from pausable.keys._base import Buffer, PausingKey, Submits, check_engine, frozen
 from pausable.keys._kinds import ECKind, Ed448Kind, Ed25519Kind, RSAKind, X448Kind, X25519Kind
 from pausable.keys._operation import Operation, Peer
 
@@ -28,7 +28,7 @@ Key = TypeVar(
 )
 
 
-def pausing(key: Key, engine: Engine, *, send_key: bool = False) -> Key:
+def pausing(key: Key, engine: Submits, *, send_key: bool = False) -> Key:
     """Return a key whose operations `engine` does with `key`, while the job is paused.
 
     It takes the same arguments as `key`, returns and raises the same, and is an instance of the
@@ -56,16 +56,16 @@ def pausing(key: Key, engine: Engine, *, send_key: bool = False) -> Key:
     for kind, wrapper in _WRAPPERS.items():
         if isinstance(key, kind):
             return wrapper(key, engine, send_key=send_key)  # type: ignore[return-value]
-    raise TypeError(
-        f"cannot make {key!r} pause{_hint(key)}; pass a private key of the kind RSA, EC, Ed25519,"
-        " Ed448, X25519 or X448"
+    raise TypeError(  # which does not show the key: it may be a secret, in PEM
+        f"cannot make a {type(key).__qualname__} pause{_hint(key)}; pass a private key of the kind"
+        " RSA, EC, Ed25519, Ed448, X25519 or X448"
     )
 
 
 class LocalKey(PausingKey):
     """A key that the engine is given with each operation."""
 
-    def __init__(self, key: Any, engine: Engine, *, send_key: bool) -> None:
+    def __init__(self, key: Any, engine: Submits, *, send_key: bool) -> None:
         self._key = key
         self._engine = engine
         self._public_key = key.public_key()

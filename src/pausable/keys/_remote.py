@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from pausable._wait_for import Completable
 from pausable.errors import EngineError
-from pausable.keys._base import Buffer, Engine, PausingKey, check_engine
+from pausable.keys._base import Buffer, PausingKey, Submits, check_engine
 from pausable.keys._kinds import ECKind, Ed448Kind, Ed25519Kind, RSAKind, X448Kind, X25519Kind
 from pausable.keys._signatures import digest_of, fixed_pss
 
@@ -66,7 +66,7 @@ class RemoteKey(PausingKey):
     _kind: ClassVar[type]
     _hooks: ClassVar[dict[str, str]]
 
-    def __init__(self, public_key: Any, engine: Engine | None = None) -> None:
+    def __init__(self, public_key: Any, engine: Submits | None = None) -> None:
         if not isinstance(public_key, self._kind):
             raise TypeError(
                 f"public_key of {type(self).__qualname__} has to be of cryptography's"
@@ -92,7 +92,7 @@ class RemoteRSAKey(RemoteKey, RSAKind):
     _kind = rsa.RSAPublicKey
     _hooks: ClassVar = {"sign": "sign_digest", "decrypt": "decrypt_ciphertext"}
 
-    def __init__(self, public_key: rsa.RSAPublicKey, engine: Engine | None = None) -> None:
+    def __init__(self, public_key: rsa.RSAPublicKey, engine: Submits | None = None) -> None:
         super().__init__(public_key, engine)
 
     def sign_digest(
@@ -152,7 +152,9 @@ class RemoteECKey(RemoteKey, ECKind):
     _kind = ec.EllipticCurvePublicKey
     _hooks: ClassVar = {"sign": "sign_digest", "exchange": "exchange_with"}
 
-    def __init__(self, public_key: ec.EllipticCurvePublicKey, engine: Engine | None = None) -> None:
+    def __init__(
+        self, public_key: ec.EllipticCurvePublicKey, engine: Submits | None = None
+    ) -> None:
         super().__init__(public_key, engine)
 
     def sign_digest(self, digest: bytes, algorithm: HashAlgorithm) -> Answer:
@@ -207,7 +209,7 @@ class RemoteEd25519Key(RemoteKey, Ed25519Kind):
     _kind = ed25519.Ed25519PublicKey
     _hooks: ClassVar = {"sign": "sign_message"}
 
-    def __init__(self, public_key: ed25519.Ed25519PublicKey, engine: Engine | None = None) -> None:
+    def __init__(self, public_key: ed25519.Ed25519PublicKey, engine: Submits | None = None) -> None:
         super().__init__(public_key, engine)
 
     def sign_message(self, message: bytes) -> Answer:
@@ -221,7 +223,7 @@ class RemoteEd448Key(RemoteKey, Ed448Kind):
     _kind = ed448.Ed448PublicKey
     _hooks: ClassVar = {"sign": "sign_message"}
 
-    def __init__(self, public_key: ed448.Ed448PublicKey, engine: Engine | None = None) -> None:
+    def __init__(self, public_key: ed448.Ed448PublicKey, engine: Submits | None = None) -> None:
         super().__init__(public_key, engine)
 
     def sign_message(self, message: bytes) -> Answer:
@@ -235,7 +237,7 @@ class RemoteX25519Key(RemoteKey, X25519Kind):
     _kind = x25519.X25519PublicKey
     _hooks: ClassVar = {"exchange": "exchange_with"}
 
-    def __init__(self, public_key: x25519.X25519PublicKey, engine: Engine | None = None) -> None:
+    def __init__(self, public_key: x25519.X25519PublicKey, engine: Submits | None = None) -> None:
         super().__init__(public_key, engine)
 
     def exchange_with(self, peer_public_key: x25519.X25519PublicKey) -> Answer:
@@ -253,7 +255,7 @@ class RemoteX448Key(RemoteKey, X448Kind):
     _kind = x448.X448PublicKey
     _hooks: ClassVar = {"exchange": "exchange_with"}
 
-    def __init__(self, public_key: x448.X448PublicKey, engine: Engine | None = None) -> None:
+    def __init__(self, public_key: x448.X448PublicKey, engine: Submits | None = None) -> None:
         super().__init__(public_key, engine)
 
     def exchange_with(self, peer_public_key: x448.X448PublicKey) -> Answer:

@@ -126,5 +126,5 @@ def digest_of(
             f"the hash has to be one of cryptography's, such as SHA256(), not {algorithm!r}"
         )
     context = hashes.Hash(algorithm)
-    context.update(data)
+    context.update(frozen(data))
     return context.finalize(), algorithm

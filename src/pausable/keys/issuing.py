@@ -114,8 +114,10 @@ class CertificateIssuer:
             .add_extension(self._key_identifier, critical=False)
         )
         for extension in request.extensions:
-            if isinstance(extension.value, _GRANTED):
-                builder = builder.add_extension(extension.value, extension.critical)
+            value = extension.value
+            if isinstance(value, _GRANTED):
+                alone = isinstance(value, x509.SubjectAlternativeName) and not request.subject
+                builder = builder.add_extension(value, critical=extension.critical or alone)
         return builder.sign(self._key, self._digest)  # type: ignore[arg-type]
 
 
@@ -184,7 +186,7 @@ def _check(request: x509.CertificateSigningRequest) -> None:
             f"its RSA key has {public_key.key_size} bits, which is not safe; {_MIN_RSA_BITS} are"
             " the least"
         )
-    if not list(request.subject) and not any(
+    if not request.subject and not any(
         isinstance(each.value, x509.SubjectAlternativeName) for each in extensions
     ):
         raise BadRequest("it names nobody: neither a subject nor alternative names")

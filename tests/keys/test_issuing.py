@@ -1,0 +1,168 @@
+"""Many certificates and tokens with one slow key; requests that are not granted."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from keys._support import jobs_with_slow_key
+from keys.test_tokens import claims_of
+from keys.test_x509 import LATER, NOW, name
+from pausable.keys import pausing
+from pausable.keys.issuing import BadRequest, CertificateIssuer, TokenIssuer
+from pausable.testing import FakeEngine
+
+
+def ca_certificate(key, *, ca=True, until=LATER, extra=()):
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name("CA"))
+        .issuer_name(name("CA"))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(until)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    for extension in extra:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(key, SHA256())
+
+
+def usage(**asked):
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
+        " key_cert_sign crl_sign encipher_only decipher_only"
+    )
+    return x509.KeyUsage(**(dict.fromkeys(names.split(), False) | asked))
+
+
+SAN = x509.SubjectAlternativeName([x509.DNSName("example.com")])
+
+
+def request(key, subject="host", *extensions, critical=False):
+    builder = x509.CertificateSigningRequestBuilder(name(subject) if subject else x509.Name([]))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(key, SHA256())
+
+
+@pytest.mark.parametrize("kind", ["RSA", "P-256", "P-384"])
+def test_certificates_are_what_openssl_verifies(local, kind, tmp_path):
+    identifier = x509.SubjectKeyIdentifier.from_public_key(local[kind].public_key())
+    ca = ca_certificate(local[kind], extra=[identifier, usage(key_cert_sign=True)])
+    host = ec.generate_private_key(ec.SECP256R1())
+    requests = [
+        request(host, f"host {i}" if i else "", SAN, usage(digital_signature=True)).public_bytes(
+            Encoding.PEM if i % 2 else Encoding.DER
+        )
+        for i in range(200)
+    ]
+    issued = jobs_with_slow_key(
+        local[kind], lambda key, i: CertificateIssuer(ca, key).issue(requests[i])
+    )
+    (tmp_path / "ca.pem").write_bytes(ca.public_bytes(Encoding.PEM))
+    paths = [tmp_path / f"{i}.pem" for i in range(200)]
+    for path, cert in zip(paths, issued, strict=True):
+        path.write_bytes(cert.public_bytes(Encoding.PEM))
+    verify = ["openssl", "verify", "-x509_strict", "-CAfile", tmp_path / "ca.pem", *paths]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert done.stdout == "".join(f"{path}: OK\n" for path in paths), done.stderr
+    assert [cert.subject for cert in issued] == [x509.Name([])] + [
+        name(f"host {i}") for i in range(1, 200)
+    ]
+    assert len({cert.serial_number for cert in issued}) == 200
+
+
+def test_a_certificate_has_what_was_asked_for_and_is_no_ca_s(local):
+    asked = (SAN, usage(digital_signature=True), x509.OCSPNoCheck())
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"], valid_days=10)
+    cert = issuer.issue(request(local["RSA"], "host", *asked))
+    values = {type(each.value): each.value for each in cert.extensions}
+    assert values[x509.SubjectAlternativeName] == SAN
+    assert values[x509.KeyUsage] == asked[1]
+    assert values[x509.BasicConstraints].ca is False
+    assert x509.OCSPNoCheck not in values
+    assert cert.not_valid_after_utc - cert.not_valid_before_utc == datetime.timedelta(days=10)
+
+
+def test_a_certificate_does_not_outlive_its_ca(local):
+    until = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    until += datetime.timedelta(days=1)
+    ca = ca_certificate(local["P-256"], until=until)
+    cert = CertificateIssuer(ca, local["P-256"]).issue(request(local["RSA"]))
+    assert cert.not_valid_after_utc == until
+
+
+def damaged(key):
+    der = bytearray(request(key).public_bytes(Encoding.DER))
+    der[der.index(b"host")] ^= 1
+    return bytes(der)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda _: b"no request", "no certificate request in PEM or DER"),
+        (lambda _: b"-----BEGIN CERTIFICATE REQUEST-----\n", "no certificate request"),
+        (damaged, "its signature is wrong"),
+        (lambda _: request(rsa.generate_private_key(65537, 1024)), "1024 bits, which is not safe"),
+        (lambda key: request(key, ""), "names nobody"),
+        (lambda key: request(key, "a", x509.BasicConstraints(True, None)), "a CA's certificate"),
+        (lambda key: request(key, "a", usage(key_cert_sign=True)), "a CA's certificate"),
+        (
+            lambda key: request(key, "a", x509.OCSPNoCheck(), critical=True),
+            "critical extension 1.3.6.1.5.5.7.48.1.5, which is not granted",
+        ),
+    ],
+)
+def test_a_request_that_is_not_granted(local, make, text):
+    never = pausing(local["P-256"], FakeEngine())
+    with pytest.raises(BadRequest, match=text):
+        CertificateIssuer(ca_certificate(local["P-256"]), never).issue(make(local["P-384"]))
+
+
+def test_alternative_names_are_enough(local):
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"])
+    assert not list(issuer.issue(request(local["RSA"], "", SAN)).subject)
+
+
+def test_a_certificate_that_is_no_ca_s(local):
+    key = local["P-256"]
+    for ca in (ca_certificate(key, ca=False), ca_certificate(key, extra=[usage(crl_sign=True)])):
+        with pytest.raises(ValueError, match="'CN=CA' is no CA's"):
+            CertificateIssuer(ca, key)
+    with pytest.raises(ValueError, match="is not the key of the certificate of 'CN=CA'"):
+        CertificateIssuer(ca_certificate(key), pausing(local["RSA"], FakeEngine()))
+    with pytest.raises(ValueError, match="valid_days has to be 1 or more, not 0"):
+        CertificateIssuer(ca_certificate(key), key, valid_days=0)
+
+
+def test_a_ca_that_has_expired(local):
+    ca = ca_certificate(local["P-256"], until=NOW + datetime.timedelta(seconds=1))
+    with pytest.raises(ValueError, match="no longer valid, since 2026-01-01"):
+        CertificateIssuer(ca, local["P-256"]).issue(request(local["RSA"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "alg"), [("RSA", "RS256"), ("P-256", "ES256"), ("Ed25519", "EdDSA")]
+)
+def test_tokens(local, kind, alg):
+    def make(key, i):
+        return TokenIssuer(key, headers={"kid": "1"}).issue({"n": i})
+
+    for i, token in enumerate(jobs_with_slow_key(local[kind], make)):
+        assert claims_of(token, local[kind].public_key(), alg) == {"n": i}
+
+
+def test_tokens_of_a_key_without_an_algorithm(local):
+    with pytest.raises(TypeError, match="no algorithm of JWS for <PausingX25519Key: X25519>"):
+        TokenIssuer(pausing(local["X25519"], FakeEngine()))
+    assert json.dumps(TokenIssuer(local["RSA"], algorithm="PS256").issue({})).startswith('"ey')
