@@ -72,9 +72,8 @@ def connected(address: str, file: KeyFile) -> Iterator[Cluster]:
     # Its warnings, of connections that come and go, are about what we report or survive.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client: Any = Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT_TIMEOUT_S, set_as_default=False
-        )
+        make: Any = Client  # untyped
+        client = make(address, timeout=_CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as exc:
         raise _no_scheduler(address, exc) from exc
     with client:

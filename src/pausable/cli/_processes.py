@@ -55,7 +55,7 @@ class Processes:
         """Have fn(*args) called in a process; that cannot be cancelled."""
         future: Future[Any] = Future()
         # Not the executor's own: one that is cancelled when its process dies spoils the executor,
-        # before CPython 3.13.
+        # in older releases of CPython.
         future.set_running_or_notify_cancel()
         self._submit(fn, *args).add_done_callback(lambda done: _copy(done, future))
         return future
