@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import time
 
+import pytest
 import trio
 
 import pausable
 from pausable.engines import Engine, Retry, guard
 from pausable.testing import FaultEngine
+
+
+def needs(package, extra=""):
+    """Skip a module's tests where a package is absent; import it only when they run.
+
+    Collected tests of other modules look at how much memory the processes they start take, and on
+    Linux that begins with what this process takes.
+    """
+    absent = importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(absent, reason=f"needs {package} {extra}".rstrip())
 
 
 def in_asyncio(fn, items):

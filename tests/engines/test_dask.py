@@ -11,18 +11,22 @@ import time
 import pytest
 
 import pausable
-from engines._support import square
+from engines._support import needs, square
 from pausable.engines import BatchEngine, ExecutorEngine
 
-dask = pytest.importorskip("dask", reason="needs dask[distributed]")
-distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
-
 #: Workers are killed on purpose, and functions fail on purpose; dask warns of both, its own way.
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
+pytestmark = [
+    needs("distributed"),
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.timeout(60),
+]
 
 
 @pytest.fixture(scope="module")
 def cluster():
+    import dask
+    import distributed
+
     # The scheduler asks a worker that was just killed for results for so long, 30 s by itself.
     patience = {"distributed.comm.timeouts.connect": "1s"}
     with (
@@ -41,6 +45,8 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def client(cluster):
+    import distributed
+
     with distributed.Client(cluster) as client:
         yield client
 
@@ -146,6 +152,8 @@ def test_batches_go_to_the_cluster(place, engine):
 
 
 def test_a_client_that_was_closed_is_an_engine_error(cluster):
+    import distributed
+
     with distributed.Client(cluster) as client:
         engine = ExecutorEngine(client)
         assert engine.call(square, 2) == 4

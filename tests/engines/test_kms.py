@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 import pausable
-
-pytest.importorskip("aiobotocore", reason="needs aiobotocore")
-pytest.importorskip("moto.server", reason="needs moto[server,kms]")
-padding = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.padding")
-hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
+from engines._support import needs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "kms_key.py"
 
 #: What botocore, moto and werkzeug warn of is theirs.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    needs("aiobotocore"),
+    needs("moto", "[server,kms]"),
+    needs("cryptography"),
+    pytest.mark.filterwarnings("default"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,9 @@ def key(example, endpoint):
 
 
 def is_valid(public, signature, message):
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
     # moto hashes what it is to sign, even if that is a digest
     digest = hashlib.sha256(message).digest()
     public.verify(signature, digest, padding.PKCS1v15(), hashes.SHA256())

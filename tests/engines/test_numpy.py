@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from engines._support import needs
 from pausable.engines import BatchEngine
 
-np = pytest.importorskip("numpy", reason="needs numpy")
+pytestmark = needs("numpy")
 
 
-def test_each_job_gets_its_own_row(place, wrap):
+@pytest.fixture(scope="module")
+def np():
+    import numpy as np
+
+    return np
+
+
+def test_each_job_gets_its_own_row(place, wrap, np):
     weights = np.arange(12.0).reshape(3, 4)
 
     def multiply(vectors):
@@ -22,7 +30,7 @@ def test_each_job_gets_its_own_row(place, wrap):
         np.testing.assert_allclose(result, vector @ weights)
 
 
-def test_vectors_of_one_length_go_together(place):
+def test_vectors_of_one_length_go_together(place, np):
     with BatchEngine(lambda many: np.stack(many).sum(axis=1), 8, kind=np.shape) as engine:
         sums = place(engine.call, [np.ones(n % 3 + 1) for n in range(9)])
     assert [int(total) for total in sums] == [1, 2, 3] * 3

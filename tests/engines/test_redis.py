@@ -8,16 +8,22 @@ import subprocess
 import pytest
 
 from core._support import in_thread
+from engines._support import in_asyncio, in_map, needs
 from pausable.engines import BatchEngine, ExecutorEngine, guard
 
-redis = pytest.importorskip("redis", reason="needs the redis client")
-
-if shutil.which("redis-server") is None:
-    pytest.skip("needs redis-server (scripts/system-packages)", allow_module_level=True)
+pytestmark = [
+    needs("redis"),
+    pytest.mark.skipif(
+        shutil.which("redis-server") is None,
+        reason="needs redis-server (scripts/system-packages)",
+    ),
+]
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
+    import redis
+
     folder = tmp_path_factory.mktemp("redis")
     path = folder / "socket"
     command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--dir", str(folder)]
@@ -62,6 +68,8 @@ def test_each_command_gets_its_own_answer(place, pipelined, wrap):
 
 
 def test_a_command_that_is_refused_fails_alone(place, pipelined):
+    import redis
+
     def call(number):
         pipelined.call(("SET", "a-string", "x"))
         with pytest.raises(redis.ResponseError):
@@ -72,8 +80,6 @@ def test_a_command_that_is_refused_fails_alone(place, pipelined):
 
 
 def test_jobs_commands_share_round_trips(pipelined):
-    from engines._support import in_asyncio, in_map
-
     for place in (in_asyncio, in_map):
         place(lambda n: pipelined.call(("SET", f"k{n}", n)), range(64))
     stats = pipelined.stats()
@@ -81,6 +87,8 @@ def test_jobs_commands_share_round_trips(pipelined):
 
 
 def test_a_server_that_is_gone_is_a_connection_error_and_the_guard_falls_back(place, tmp_path):
+    import redis
+
     gone = redis.Redis(unix_socket_path=str(tmp_path / "nobody"), retry=None)
 
     def execute(commands):
