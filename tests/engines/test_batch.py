@@ -413,3 +413,30 @@ def test_a_kind_that_raises_is_an_engine_error():
         with pytest.raises(pausable.EngineError, match="ZeroDivisionError"):
             engine.call(0)
         assert engine.call(1) == 1
+
+
+class PausesOnce:
+    """Is an engine that pauses while it takes its first request."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self._pauses = 1
+
+    def submit(self, fn, /, *args):
+        while self._pauses:
+            self._pauses -= 1
+            pausable.pause()
+        return self._engine.submit(fn, *args)
+
+
+def test_a_job_cancelled_while_it_submits_for_others_leaves_nobody_waiting():
+    with ExecutorEngine() as threads:
+        with BatchEngine(squares, 10, engine=PausesOnce(threads)) as engine:
+            first, second = (pausable.start(engine.call, n) for n in (1, 2))
+            first.resume()  # it sends both, and is paused in there
+            assert first.cancel()
+            with second:
+                while not second.done():
+                    second.resume()
+            assert isinstance(second.exception(), pausable.EngineError)
+            assert engine.call(3) == 9

@@ -522,3 +522,23 @@ def test_arguments_are_checked(fake, options, error, message):
 def test_a_budget_is_checked():
     with pytest.raises(ValueError, match="budget has to be 0 or more"):
         Retry(budget=-1)
+
+
+def test_a_job_cancelled_while_it_submits_lets_the_next_one_in():
+    class PausesOnce:
+        pauses = 1
+
+        def submit(self, fn, /, *args):
+            while self.pauses:
+                self.pauses -= 1
+                pausable.pause()
+            return threads.submit(fn, *args)
+
+    with ExecutorEngine() as threads, guard(PausesOnce(), max_in_flight=1) as engine:
+        first, second = (pausable.start(engine.call, square, n) for n in (1, 2))
+        first.cancel()
+        with second:
+            while not second.done():
+                second.resume()
+            assert second.result() == 4
+        assert (engine.stats().in_flight, engine.stats().waiting) == (0, 0)

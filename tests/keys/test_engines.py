@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 import pausable
+from pausable.engines import ExecutorEngine, guard
 from pausable.keys import pausing
 from pausable.testing import FakeEngine
 
@@ -40,3 +46,42 @@ def test_a_busy_fake_engine_is_asked_again(local):
         engine.run("sign-1")
         job.resume()
         local["Ed25519"].public_key().verify(job.result(), b"data")
+
+
+class Down:
+    """Is an engine whose device does not answer."""
+
+    def submit(self, fn, /, *args):
+        raise pausable.EngineError("no device")
+
+
+@pytest.mark.parametrize("marked", ["the key", "the pausing key"])
+def test_a_key_that_must_not_fall_back_does_not(local, marked):
+    with ExecutorEngine() as threads, guard(Down(), fallback=threads) as engine:
+        falls_back = pausing(local["Ed25519"], engine)
+        assert falls_back.sign(b"data")
+        inner = Marked(local["Ed25519"]) if marked == "the key" else local["Ed25519"]
+        key = pausing(inner, engine)
+        if marked == "the pausing key":
+            key.never_falls_back = True
+        for use in (key.sign, functools.partial(key.sign)):
+            with pytest.raises(pausable.EngineError, match="no device"):
+                use(b"data")
+
+
+class Marked(ed25519.Ed25519PrivateKey):
+    """Is a local key that stands in for one in a device."""
+
+    never_falls_back = True
+
+    def __init__(self, key):
+        self._key = key
+
+    def sign(self, data):
+        return self._key.sign(data)
+
+    def public_key(self):
+        return self._key.public_key()
+
+    generate = from_private_bytes = private_bytes = private_bytes_raw = None
+    __copy__ = __deepcopy__ = None

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -166,3 +166,29 @@ def test_tokens_of_a_key_without_an_algorithm(local):
     with pytest.raises(TypeError, match="no algorithm of JWS for <PausingX25519Key: X25519>"):
         TokenIssuer(pausing(local["X25519"], FakeEngine()))
     assert json.dumps(TokenIssuer(local["RSA"], algorithm="PS256").issue({})).startswith('"ey')
+
+
+@pytest.mark.parametrize("use", ["OCSP_SIGNING", "ANY_EXTENDED_KEY_USAGE"])
+def test_nobody_gets_to_speak_for_the_ca(local, use):
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"])
+    asked = x509.ExtendedKeyUsage([getattr(x509.ExtendedKeyUsageOID, use)])
+    with pytest.raises(BadRequest, match="a CA's usage"):
+        issuer.issue(request(ec.generate_private_key(ec.SECP256R1()), "host", asked))
+
+
+def test_weak_keys_of_every_kind_are_refused(local):
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"])
+    with pytest.raises(BadRequest, match="its EC key has 192 bits"):
+        issuer.issue(request(ec.generate_private_key(ec.SECP192R1())))
+    with pytest.raises(BadRequest, match="DSA"):
+        issuer.issue(request(dsa.generate_private_key(2048)))
+
+
+def test_a_request_of_an_unknown_version_is_a_bad_request(local):
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"])
+    der = request(ec.generate_private_key(ec.SECP256R1())).public_bytes(Encoding.DER)
+    start = der.index(b"\x02\x01\x00")
+    with pytest.raises(BadRequest):
+        issuer.issue(der[:start] + b"\x02\x01\x07" + der[start + 3 :])
+    with pytest.raises(TypeError, match="not None"):
+        issuer.issue(None)

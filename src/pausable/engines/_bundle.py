@@ -55,8 +55,11 @@ class Batch:
             self._future = self._here.submit(self._fn_many, self.requests)
             check_future(self._here, self._future)
             self._future.add_done_callback(self._done)
-        except Exception as exc:
+        except BaseException as exc:
+            # Whatever it is: nobody else would tell the others, or let the next batch go.
             self._deliver([self._not_executed(exc)] * len(self._tickets))
+            if not isinstance(exc, Exception):
+                raise
 
     def one_is_gone(self) -> None:
         """Count a request whose result nobody wants; cancel the batch if no other is left."""
@@ -113,8 +116,8 @@ class Batch:
                 pass
         if answers is None:
             raise EngineError(
-                f"{self._fn_many!r} returned {results!r} for {count} requests: it has to return a"
-                " list of as many results, in the same order"
+                f"{self._fn_many!r} returned a {type(results).__name__} for {count} requests: it"
+                " has to return a list of as many results, in the same order"
             )
         if len(answers) != count:
             raise EngineError(
@@ -124,7 +127,7 @@ class Batch:
             )
         return answers
 
-    def _not_executed(self, exc: Exception) -> Exception:
+    def _not_executed(self, exc: BaseException) -> Exception:
         if isinstance(exc, EngineError):
             return exc
         error = EngineError(f"a batch of {self._owner!r} was not executed: {exc!r}")

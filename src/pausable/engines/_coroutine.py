@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -48,6 +49,7 @@ class CoroutineEngine(Engine):
     def __init__(self, *, own_loop: bool = False) -> None:
         super().__init__()
         self._own_loop = own_loop
+        self._starting = threading.Lock()
         self._place: Place | None = None
 
     def submit(
@@ -112,11 +114,12 @@ class CoroutineEngine(Engine):
         driver = self._driver()
         place = None if driver is None else place_of(driver)
         if place is None:
-            self._check_open()
-            place = self._place
-            if place is None or not place.alive():
-                place = self._place = own_place()
-                weakref.finalize(self, place.close)  # the thread knows nothing of the engine
+            with self._starting:  # the first calls may come from many threads at once
+                self._check_open()
+                place = self._place
+                if place is None or not place.alive():
+                    place = self._place = own_place()
+                    weakref.finalize(self, place.close)  # the thread knows nothing of the engine
         return place
 
     def _here(self) -> Submits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -23,6 +24,9 @@ __all__ = ["ExecutorEngine", "check_function"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+#: Held while an engine makes its pool: the first calls may come from many threads at once.
+_starting = threading.Lock()
 
 #: A code object's mark of `async def`, as of inspect, which takes long to import.
 CO_COROUTINE: Final = 0x80
@@ -112,7 +116,12 @@ class ExecutorEngine(Engine):
             self._own[1].shutdown(wait=False, cancel_futures=True)
 
     def _workers(self) -> Submits:
-        if self._own is None or self._own[0] != os.getpid():  # a forked child has no threads
+        own = self._own
+        if own is not None and own[0] == os.getpid():  # a forked child has no threads
+            return own[1]
+        with _starting:
+            if self._own is not None and self._own[0] == os.getpid():
+                return self._own[1]
             pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
             self._own = os.getpid(), pool
         return self._own[1]

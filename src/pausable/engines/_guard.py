@@ -6,6 +6,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FuturesTimeout  # not the built-in one on 3.10
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from pausable._patience import check_timeout
@@ -97,11 +98,19 @@ def guard(
 
 def never_falls_back(*request: Any, **options: Any) -> bool:
     """Tell whether a request has to do with something that is marked so, as a key in an HSM."""
-    for part in (*request, *options.values()):
-        for thing in (part, getattr(part, "__self__", None)):  # key.sign, or key
-            if getattr(thing, "never_falls_back", False):
-                return True
-    return False
+    return any(_is_marked(part) for part in (*request, *options.values()))
+
+
+def _is_marked(part: Any) -> bool:
+    """Look at key.sign, at the key, and at what a request may be wrapped in."""
+    if isinstance(part, partial):
+        return never_falls_back(part.func, *part.args, **part.keywords)
+    if isinstance(part, (tuple, list)):
+        return never_falls_back(*part)
+    owner = getattr(part, "__self__", None)
+    return bool(
+        getattr(part, "never_falls_back", False) or getattr(owner, "never_falls_back", False)
+    )
 
 
 class GuardedEngine(Engine):
@@ -245,8 +254,9 @@ class GuardedEngine(Engine):
         try:
             while (operation := self._next()) is not None:
                 operation.attempt()
-        except BaseException:  # Ctrl-C
+        except BaseException:  # Ctrl-C, or the job that submits is cancelled
             self._moving_up = False
+            self._move_up()  # the others have nobody else to wait for
             raise
 
     def _next(self) -> Operation | None:

@@ -24,13 +24,18 @@ class Operation:
         key: the local private key.
         method: the method's name; the operation is named so.
         may_send: whether it may be pickled.
+        never_falls_back: as of the key or of the pausing one: no other engine may do it.
 
     Threads: any.
     """
 
-    def __init__(self, key: Any, method: str, *, may_send: bool) -> None:
+    def __init__(
+        self, key: Any, method: str, *, may_send: bool, never_falls_back: bool = False
+    ) -> None:
         self._key = key
         self._may_send = may_send
+        #: What `guard` looks for.
+        self.never_falls_back = never_falls_back or getattr(key, "never_falls_back", False)
         self.__name__ = method
 
     def __call__(self, *args: Any) -> Any:

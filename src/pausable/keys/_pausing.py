@@ -72,7 +72,8 @@ class LocalKey(PausingKey):
         self._may_send = send_key
 
     def _operation(self, method: str) -> Operation:
-        return Operation(self._key, method, may_send=self._may_send)
+        never = bool(getattr(self, "never_falls_back", False))
+        return Operation(self._key, method, may_send=self._may_send, never_falls_back=never)
 
 
 class PausingRSAKey(LocalKey, RSAKind):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -25,6 +26,10 @@ __all__ = ["BadRequest", "CertificateIssuer", "TokenIssuer"]
 
 #: Anybody can break smaller ones.
 _MIN_RSA_BITS: Final = 2048
+_MIN_EC_BITS: Final = 224
+
+#: Who may use a certificate so can speak for the CA, or do anything.
+_CA_USAGES: Final = (ExtendedKeyUsageOID.OCSP_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
 #: What a request may ask for, besides its subject and key.
 _GRANTED: Final = (x509.SubjectAlternativeName, x509.KeyUsage, x509.ExtendedKeyUsage)
@@ -164,11 +169,13 @@ class TokenIssuer:
 def _loaded(request: bytes | x509.CertificateSigningRequest) -> x509.CertificateSigningRequest:
     if isinstance(request, x509.CertificateSigningRequest):
         return request
+    if not isinstance(request, bytes):
+        raise TypeError(f"a request has to be one of cryptography, or its bytes, not {request!r}")
     try:
         if b"-----BEGIN" in request:
             return x509.load_pem_x509_csr(request)
         return x509.load_der_x509_csr(request)
-    except ValueError as exc:
+    except (ValueError, x509.InvalidVersion) as exc:
         raise BadRequest(f"it is no certificate request in PEM or DER ({exc})") from exc
 
 
@@ -177,7 +184,12 @@ def _check(request: x509.CertificateSigningRequest) -> None:
         public_key = request.public_key()
         extensions = list(request.extensions)
         valid = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as exc:
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+    ) as exc:
         raise BadRequest(f"it cannot be read: {exc}") from exc
     if not valid:
         raise BadRequest("its signature is wrong: it was damaged, or made with another key")
@@ -186,6 +198,13 @@ def _check(request: x509.CertificateSigningRequest) -> None:
             f"its RSA key has {public_key.key_size} bits, which is not safe; {_MIN_RSA_BITS} are"
             " the least"
         )
+    if isinstance(public_key, ec.EllipticCurvePublicKey) and public_key.key_size < _MIN_EC_BITS:
+        raise BadRequest(
+            f"its EC key has {public_key.key_size} bits, which is not safe; {_MIN_EC_BITS} are the"
+            " least"
+        )
+    if isinstance(public_key, dsa.DSAPublicKey):
+        raise BadRequest("its key is a DSA key, which nobody should use any more")
     if not request.subject and not any(
         isinstance(each.value, x509.SubjectAlternativeName) for each in extensions
     ):
@@ -196,6 +215,8 @@ def _check(request: x509.CertificateSigningRequest) -> None:
 def _check_extensions(extensions: Iterable[x509.Extension[Any]]) -> None:
     for extension in extensions:
         value = extension.value
+        if isinstance(value, x509.ExtendedKeyUsage) and any(use in value for use in _CA_USAGES):
+            raise BadRequest("it asks for a CA's usage: OCSP signing, or any usage")
         if (isinstance(value, x509.BasicConstraints) and value.ca) or (
             isinstance(value, x509.KeyUsage) and (value.key_cert_sign or value.crl_sign)
         ):
