@@ -229,7 +229,7 @@ def test_an_exception_in_place_of_a_result_is_that_requests_own(place, wrap):
     [
         ([1], "returned 1 results for 2 requests"),
         ([1, 2, 3], "returned 3 results for 2 requests"),
-        (None, "returned None for 2 requests"),
+        (None, "returned a NoneType for 2 requests"),
         ({1, 2}, "it has to return a list"),
         ({1: 1, 2: 2}, "it has to return a list"),
         (b"xy", "it has to return a list"),
