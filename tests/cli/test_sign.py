@@ -208,8 +208,9 @@ def test_big_file_is_signed_in_constant_memory(python, keys, text, signature, ki
         file.truncate(size_bytes)
     code = (
         "import sys; from pausable.cli._main import run; code = run(sys.argv[1:]);"
-        "print([line.split()[1] for line in open('/proc/self/status') if 'RssAnon' in line][0]);"
-        "print(__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss);"
+        "status = dict(line.split()[:2] for line in open('/proc/self/status') if 'kB' in line);"
+        # not ru_maxrss: a new process begins with its parent's
+        "print(status['RssAnon:'], status['VmHWM:']);"
         "sys.exit(code)"
     )
     ended = python("-c", code, "sign", "--key", keys[kind], text)

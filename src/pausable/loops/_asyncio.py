@@ -34,7 +34,6 @@ from pausable.loops._asyncio_cancel import (
     scopes_deadline,
     uncancel,
 )
-from pausable.loops._asyncio_cleanup import Served
 from pausable.loops._asyncio_hub import AsyncioHub, Turn, current_hub
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import TURNS
@@ -61,7 +60,7 @@ class AsyncioDrive(Drive):
     _cancelling = 0  # how often the task was already being cancelled when the job began
     _deadline: asyncio.TimerHandle | None = None
     _late: TaskRequest | None = None  # a cancellation that came together with a value
-    _served: Served | None = None  # what cleanup code awaits
+    _shield: asyncio.Future[Any] | None = None  # what cleanup code awaits
     # Weak references: the job's stack leads to this object, and no collector looks in there. What
     # led on to the task would keep the job from being noticed when its task is gone.
     _task: Callable[[], asyncio.Task[Any] | None] = staticmethod(lambda: None)
@@ -80,8 +79,8 @@ class AsyncioDrive(Drive):
             self._end_wait()
 
     def _end_wait(self) -> None:
-        if self._served is not None:
-            self._served.cut_short()
+        if self._shield is not None:
+            self._shield.cancel()
             return
         task = self._task()
         if self._awaiting and task is not None and not task.done():
@@ -135,7 +134,7 @@ class AsyncioDrive(Drive):
                     except CancelledError as exc:
                         self._cancel(job, fibre, exc, scoped=scoped)
                 elif fibre.cancel is not None and self.is_unwinding(fibre):
-                    await self._serve(awaited, scoped=self._in_scope(fibre))
+                    await self._answer_shielded(awaited, scoped=self._in_scope(fibre))
                 else:
                     self.awaited = None
                     self._awaiting = True
@@ -307,29 +306,44 @@ class AsyncioDrive(Drive):
             request.spare = True
             self._late = request
 
-    async def _serve(self, awaited: Any, *, scoped: bool) -> None:
+    async def _answer_shielded(self, awaited: Any, *, scoped: bool) -> None:
         """Await for cleanup code: further cancellations of the task do not concern it.
+
+        In a task of its own, for the time limits of what is awaited cancel the task they are in.
 
         Args:
             awaited: what it awaits.
             scoped: a cancel scope's does, for the scope is the cleanup code's own.
         """
         self.awaited = None
-        served = self._served = Served(awaited, of_scope if scoped else _never)
+        nested: CancelledError | None = None
+        shield = self._shield = self._own_task(awaited)
+        shield.add_done_callback(self.wake_here)
         try:
-            self.value = await served
-        except GeneratorExit:
-            raise
-        except BaseException as exc:
-            self.exc = exc
+            while not shield.done():
+                try:
+                    await self.until_called()
+                except CancelledError as exc:
+                    if scoped and of_scope(exc):
+                        nested = exc
+                        shield.cancel()
+                    else:
+                        self.cancellation = self.cancellation or exc
         finally:
-            self._served = None
-        self.cancellation = self.cancellation or served.kept
+            self._shield = None
+            shield.remove_done_callback(self.wake_here)
+        try:
+            self.value = shield.result()
+        except BaseException as exc:
+            self.exc = nested or exc if isinstance(exc, CancelledError) else exc
         self.answered = True
 
-
-def _never(_exc: CancelledError) -> bool:
-    return False
+    def _own_task(self, awaited: Any) -> asyncio.Future[Any]:
+        if COUNTED and asyncio.iscoroutine(awaited):  # since 3.11, in the task's context
+            options: Any = {"context": self.context}
+            task: asyncio.Task[Any] = self.hub.loop.create_task(awaited, **options)
+            return task
+        return asyncio.ensure_future(awaited)
 
 
 def new_drive() -> AsyncioDrive:
