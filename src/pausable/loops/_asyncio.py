@@ -341,9 +341,10 @@ class AsyncioDrive(Drive):
     def _own_task(self, awaited: Any) -> asyncio.Future[Any]:
         if COUNTED and asyncio.iscoroutine(awaited):  # since 3.11, in the task's context
             options: Any = {"context": self.context}
-            task: asyncio.Task[Any] = self.hub.loop.create_task(awaited, **options)
-            return task
-        return asyncio.ensure_future(awaited)
+            task: asyncio.Future[Any] = self.hub.loop.create_task(awaited, **options)
+        else:
+            task = asyncio.ensure_future(awaited)
+        return task
 
 
 def new_drive() -> AsyncioDrive:
