@@ -46,7 +46,16 @@ if TYPE_CHECKING:
     from pausable._pool import JobPool
     from pausable._running_loop import OwnLoop
 
-__all__ = ["Job", "JobFibre", "can_pause", "current_fibre", "current_job", "launch", "pause"]
+__all__ = [
+    "Job",
+    "JobFibre",
+    "can_pause",
+    "current_fibre",
+    "current_job",
+    "current_wait_ctx",
+    "launch",
+    "pause",
+]
 
 T = TypeVar("T")
 
@@ -252,6 +261,21 @@ def can_pause() -> bool:
     """Tell whether `pause()` would pause: in a job, and pausing is not blocked."""
     fibre = current_fibre()
     return fibre is not None and not fibre.blocks
+
+
+def current_wait_ctx() -> WaitContext | None:
+    """Return where the running job waits, or None where nothing can pause.
+
+    For code that pauses: a frame that held the job meanwhile would keep a lost one from being
+    noticed.
+    """
+    fibre = current_fibre()
+    if fibre is None or fibre.blocks:
+        return None
+    if fibre.wait_ctx is not None:
+        return fibre.wait_ctx
+    job = fibre.handle()
+    return None if job is None else job.wait_ctx
 
 
 # -- starting and ending ---------------------------------------------------------------------------

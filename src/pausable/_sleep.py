@@ -6,9 +6,8 @@ import threading
 import time
 
 from pausable._clock import monotonic
-from pausable._job import can_pause, current_job, pause
+from pausable._job import current_wait_ctx, pause
 from pausable._timer import call_later
-from pausable._waker import Waker
 
 __all__ = ["sleep"]
 
@@ -29,11 +28,11 @@ def sleep(delay_s: float) -> None:
     if not delay_s >= 0:
         raise ValueError(f"delay_s has to be 0 or more seconds, not {delay_s!r}")
     delay_s = min(delay_s, threading.TIMEOUT_MAX)
-    waker = _own_waker()
-    if waker is None:
+    ctx = current_wait_ctx()
+    if ctx is None:
         time.sleep(delay_s)
         return
-    with waker:
+    with ctx.waker() as waker:
         deadline = monotonic() + delay_s
         timer = call_later(delay_s, waker.wake)
         try:
@@ -44,9 +43,3 @@ def sleep(delay_s: float) -> None:
                     pause()
         finally:
             timer.cancel()
-
-
-def _own_waker() -> Waker | None:
-    # Not the job: a frame that held it while it is paused would keep a lost job from being noticed.
-    job = current_job() if can_pause() else None
-    return None if job is None else job.wait_ctx.waker()

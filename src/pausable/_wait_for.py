@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from pausable import _watch
 from pausable._clock import monotonic
-from pausable._driver import discard
-from pausable._job import JobFibre, can_pause, current_fibre, current_job, pause
+from pausable._driver import Driver, discard
+from pausable._job import JobFibre, current_fibre, current_wait_ctx, pause
 from pausable._patience import check_timeout
 from pausable._timer import call_later
 from pausable._waker import Waker
@@ -68,7 +68,7 @@ def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = N
         return driver.wait_for(awaited)  # type: ignore[no-any-return]
     timeout_s = check_timeout(timeout_s)
     if all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
-        return _wait_for_future(awaited, timeout_s)  # type: ignore[arg-type]
+        return _wait_for_future(awaited, timeout_s, fibre, driver)  # type: ignore[arg-type]
     if driver is None or timeout_s is None or not driver.can_await(awaited):
         raise _refusal(awaited)
     return driver.wait_for(awaited, timeout_s)  # type: ignore[no-any-return]
@@ -84,17 +84,17 @@ def _in_own_loop(fibre: JobFibre) -> bool:
     return fibre.own_loop is not None and sys.modules["asyncio"]._get_running_loop() is not None
 
 
-def _wait_for_future(awaited: Completable[T], timeout_s: float | None) -> T:
+def _wait_for_future(
+    awaited: Completable[T], timeout_s: float | None, fibre: JobFibre | None, driver: Driver | None
+) -> T:
+    """Wait for a future that `driver`, if there is one, need not or cannot await."""
     if not awaited.done():
-        waker = _own_waker()
-        fibre = current_fibre()
-        in_own_loop = fibre is not None and _in_own_loop(fibre)
-        driver = None if fibre is None or fibre.blocks else fibre.driver
-        del fibre  # see _own_waker
-        if driver is None or in_own_loop or not driver.can_await(awaited):
-            _refuse_stuck_loop(awaited, blocks=waker is None or waker.driver_blocks or in_own_loop)
-        if waker is not None:
-            _pause_until_done(waker, awaited, timeout_s)
+        ctx = current_wait_ctx()
+        if driver is None or not driver.can_await(awaited):
+            in_own_loop = fibre is not None and _in_own_loop(fibre)
+            _refuse_stuck_loop(awaited, blocks=ctx is None or ctx.driver_blocks or in_own_loop)
+        if ctx is not None:
+            _pause_until_done(ctx.waker(), awaited, timeout_s)
         else:
             _block_until_done(awaited, timeout_s)
     return awaited.result()
@@ -122,12 +122,6 @@ def _refusal(awaited: object) -> Exception:
         " pausable.start, pausable.map and pausable.run_blocking have no loop), or pass"
         " asyncio.run_coroutine_threadsafe(coroutine, loop)"
     )
-
-
-def _own_waker() -> Waker | None:
-    # Not the job: a frame that held it while it is paused would keep a lost job from being noticed.
-    job = current_job() if can_pause() else None
-    return None if job is None else job.wait_ctx.waker()
 
 
 def _pause_until_done(waker: Waker, awaited: Completable[Any], timeout_s: float | None) -> None:
@@ -200,11 +194,7 @@ def _refuse_stuck_loop(awaited: Completable[Any], *, blocks: bool) -> None:
     """
     needs_this_thread = getattr(awaited, "needs_this_thread", None)
     if blocks and needs_this_thread is not None and needs_this_thread():
-        raise WouldDeadlock(
-            f"to block on {awaited!r} here would stop the event loop that has to complete it: call"
-            " this code with `await pausable.run(fn, ...)`, so that it can pause (and not inside"
-            " pause_blocked() or pausable.map)"
-        )
+        raise _would_deadlock(awaited)
     get_loop = getattr(awaited, "get_loop", None)
     if get_loop is None:
         return
@@ -212,16 +202,20 @@ def _refuse_stuck_loop(awaited: Completable[Any], *, blocks: bool) -> None:
     asyncio = sys.modules.get("asyncio")  # not imported: then no loop of its kind runs here
     if asyncio is not None and loop is asyncio._get_running_loop():
         if blocks:
-            raise WouldDeadlock(
-                f"to block on {awaited!r} here would stop the event loop that has to complete it:"
-                " call this code with `await pausable.run(fn, ...)`, so that it can pause (and not"
-                " inside pause_blocked() or pausable.map)"
-            )
+            raise _would_deadlock(awaited)
     elif blocks or loop.is_running():
         raise WouldDeadlock(
             f"{awaited!r} belongs to an event loop that does not run in this thread and must not"
             " be touched here: pass the future of asyncio.run_coroutine_threadsafe(coroutine, loop)"
         )
+
+
+def _would_deadlock(awaited: object) -> WouldDeadlock:
+    return WouldDeadlock(
+        f"to block on {awaited!r} here would stop the event loop that has to complete it: call"
+        " this code with `await pausable.run(fn, ...)`, so that it can pause (and not inside"
+        " pause_blocked() or pausable.map)"
+    )
 
 
 def _timed_out(awaited: object, timeout_s: float | None) -> TimeoutError:

@@ -61,11 +61,6 @@ class Waker:
             if self._ctx is None or self._generation != ctx._generation:
                 self._lower(ctx, self._fd)  # closed meanwhile: nobody else would
 
-    @property
-    def driver_blocks(self) -> bool:
-        """Whether the thread stands still while the job is paused (see WaitContext)."""
-        return self._ctx is not None and self._ctx.driver_blocks
-
     def is_set(self) -> bool:
         """Tell whether it was fired and not cleared since."""
         return self._level

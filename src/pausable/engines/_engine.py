@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 
 from pausable import _report
 from pausable._driver import discard
-from pausable._job import current_fibre, pause
+from pausable._job import current_wait_ctx, pause
 from pausable._patience import POLL_S
-from pausable._wait_context import Status, WaitContext
+from pausable._wait_context import Status
 from pausable._wait_for import wait_for
 from pausable.engines._checks import Submits
 from pausable.engines._delivery import SUBMITTING, current
@@ -183,7 +183,7 @@ class Engine(ABC):
                     return ticket.result()
                 delay_s = _let_it_come_to_itself(delay_s)
         except EngineError:
-            if (ctx := _context()) is not None:
+            if (ctx := current_wait_ctx()) is not None:
                 ctx.status = Status.ERR
             raise
 
@@ -211,22 +211,12 @@ class Engine(ABC):
             _report.completed_twice(ticket, self)
 
 
-def _context() -> WaitContext | None:
-    fibre = current_fibre()
-    if fibre is None or fibre.blocks:
-        return None
-    if fibre.wait_ctx is not None:
-        return fibre.wait_ctx
-    job = fibre.handle()
-    return None if job is None else job.wait_ctx
-
-
 def _wait_until_done(ticket: Ticket[Any]) -> None:
     """Wait for a ticket, whatever becomes of it; meanwhile the wait context's status is OK.
 
     Pauses: until it is done.
     """
-    ctx = _context()
+    ctx = current_wait_ctx()
     if ctx is not None:
         before, ctx._status = ctx._status, Status.OK
     try:
@@ -245,7 +235,7 @@ def _let_it_come_to_itself(delay_s: float) -> float:
 
     Pauses: once, with the status EAGAIN: the driver resumes the job soon. Outside a job it blocks.
     """
-    ctx = _context()
+    ctx = current_wait_ctx()
     if ctx is None:
         time.sleep(delay_s)
         return min(POLL_S, delay_s * 2)
