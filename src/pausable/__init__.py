@@ -13,6 +13,8 @@
 `pausable.openssl` has the same under OpenSSL's names (ASYNC_start_job and its kin).
 """
 
+from pausable import _mixed  # noqa: F401  # binds the two kinds of stack together
+from pausable._backend import Backend, backend
 from pausable._blocking import guarded, pause_blocked
 from pausable._debug import get_debug, set_debug
 from pausable._dump import dump, dump_on_signal, jobs
@@ -54,6 +56,7 @@ from pausable.loops._entry import map, portal, run, run_blocking, task_factory, 
 from pausable.loops._entry import to_async as pausable
 
 __all__ = [
+    "Backend",
     "BlockedLoopWarning",
     "BreakerOpen",
     "CancelSwallowed",
@@ -85,6 +88,7 @@ __all__ = [
     "WouldDeadlock",
     "WrongThread",
     "add_hooks",
+    "backend",
     "can_pause",
     "cleanup_thread",
     "current_job",

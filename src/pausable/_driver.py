@@ -7,7 +7,7 @@ loop can do: to await something (`wait_for`), and to be woken (`equip`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ class Driver(ABC):
 
     #: Whether the jobs have a C frame at their root already, which is nobody's fault.
     native = False
+
+    #: What calls the jobs' functions, if a frame has to be below theirs on a stack of their own.
+    outermost: Callable[..., Any] | None = None
 
     #: The task's own: what the job sets in it, the task sees.
     context: Context

@@ -19,7 +19,7 @@ import traceback
 from types import CodeType, FrameType
 from typing import Any, Final, TextIO
 
-from pausable._fibre import visible
+from pausable._frames import visible
 from pausable._job import Job, JobFibre
 from pausable._pool import all_pools
 from pausable._state import State

@@ -9,9 +9,10 @@ import itertools
 import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pausable import _report
+from pausable._fibre import NATIVE
 from pausable._state import State, Step, why_not
 from pausable._wait_context import WaitContext
 from pausable.errors import ForkedJobError, InvalidStateError, JobCancelled, JobStateError
@@ -25,22 +26,24 @@ T = TypeVar("T")
 
 PAUSED = State.PAUSED
 
+_FIELDS: Final = (
+    "__weakref__",
+    "_exc",
+    "_fibre",
+    "_full_name",
+    "_name",
+    "_traceback",
+    "_value",
+    "_wait_ctx",
+)
+
 _numbers = itertools.count(1)
 
 
 class Handle(Generic[T]):
     """The part of a `Job` that only looks."""
 
-    __slots__ = (
-        "__weakref__",
-        "_exc",
-        "_fibre",
-        "_full_name",
-        "_name",
-        "_traceback",
-        "_value",
-        "_wait_ctx",
-    )
+    __slots__ = () if NATIVE else _FIELDS  # the native core's type has them
 
     _fibre: JobFibre | None  # None when ended
     _name: str  # of the function

@@ -29,7 +29,8 @@ from weakref import ref
 
 from pausable import _report, _watch
 from pausable._cancel import MAX_DELIVERIES, CancelRequest
-from pausable._fibre import Fibre, FibreError, FibreExit, current, enclosing
+from pausable._fibre import NATIVE, Fibre, FibreError, FibreExit, current, enclosing
+from pausable._frames import hide, is_hidden
 from pausable._handle import Handle, call_back
 from pausable._patience import check_timeout, wait_until_awake
 from pausable._state import State, Step, why_not
@@ -49,10 +50,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Job",
     "JobFibre",
+    "JobFibreBase",
     "can_pause",
     "current_fibre",
     "current_job",
     "current_wait_ctx",
+    "enclosing_fibre",
     "launch",
     "pause",
 ]
@@ -69,25 +72,32 @@ FORKED = State.FORKED
 _EMPTY: Final = Context()
 
 
-class JobFibre(Fibre):
-    """A fibre with what a job needs while it is alive.
+#: What every job needs. (The native core's type has these too.)
+SLOTS: Final = (
+    "alert",
+    "context",
+    "depth",
+    "driver",
+    "job",
+    "lost",
+    "notable",
+    "pool",
+    "ref",
+    "snapshot",
+    "wait_ctx",
+)
+
+
+_NONE: Final[tuple[str, ...]] = ()
+
+
+class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
+    """What a job needs of its fibre while it is alive.
 
     What few jobs need is in the instance's dict, which `_settle` empties; the class has defaults.
     """
 
-    __slots__ = (
-        "alert",
-        "context",
-        "depth",
-        "driver",
-        "job",
-        "lost",
-        "notable",
-        "pool",
-        "ref",
-        "snapshot",
-        "wait_ctx",
-    )
+    __slots__ = _NONE
 
     alert: bool  # look at blocks, cancel and watch before and after a pause
     context: Context | None
@@ -196,14 +206,31 @@ class JobFibre(Fibre):
         self.pool.adopt_lost(self, _report.lost)
 
 
+class JobFibre(JobFibreBase, Fibre):
+    """A fibre for jobs, of the kind that this process has."""
+
+    __slots__ = ("depth",) if NATIVE else SLOTS  # the native core's type has the others
+
+
+#: The kind that the functions below are about: it becomes greenlet's when that is imported while
+#: the native core is in use (`_mixed`).
+kind: type[JobFibre] = JobFibre
+
+
 # -- inside a job ----------------------------------------------------------------------------------
+
+
+def enclosing_fibre() -> JobFibre | None:
+    """Return the fibre that the running code is on, or None; its job may have ended just now."""
+    fibre: JobFibre | None = enclosing(kind)
+    return fibre
 
 
 def current_fibre() -> JobFibre | None:
     """Return the fibre of the job that is running in this thread, or None."""
     fibre = current()
-    if type(fibre) is not JobFibre:
-        fibre = enclosing(JobFibre)
+    if type(fibre) is not kind:
+        fibre = enclosing(kind)
     return fibre if fibre is not None and fibre.state is RUNNING else None
 
 
@@ -224,7 +251,7 @@ def pause() -> bool:
     Differs: it tells whether it paused; OpenSSL returns 1 in both cases.
     """
     fibre = here = current()
-    if type(fibre) is not JobFibre:
+    if type(fibre) is not kind:
         fibre = current_fibre()
         if fibre is None:
             return _watch.outside_jobs()
@@ -245,6 +272,9 @@ def pause() -> bool:
     if fibre.wait_ctx is not None:
         fibre.wait_ctx._reset()
     return True
+
+
+hide(pause.__code__)  # the native core's has no frame
 
 
 def current_job() -> Job[Any] | None:
@@ -384,7 +414,7 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
     fibre.__dict__.clear()
     fibre.point = fibre
     fibre.alert = fibre.notable = False
-    if transient:
+    if transient or type(fibre) is not kind:
         fibre.pool.drop(fibre)
     else:
         fibre.pool.idle.append(fibre)
@@ -418,12 +448,14 @@ def _recover(job: Job[Any], fibre: JobFibre) -> None:
 
 
 def _keep_own_traceback(job: Job[Any], exc: BaseException) -> None:
-    """Keep the exception's traceback, without the fibre's frame, for every `result()` to come.
+    """Keep the exception's traceback, without a frame of ours, for every `result()` to come.
 
     Now, not on demand: whoever raises the exception on, or raises it anew, adds to its traceback.
     """
     tb = exc.__traceback__
-    job._traceback = exc.__traceback__ = tb.tb_next if tb is not None else None
+    if tb is not None and is_hidden(tb.tb_frame):
+        exc.__traceback__ = tb = tb.tb_next
+    job._traceback = tb
 
 
 def _publish(after: Context, before: Context) -> None:
@@ -617,3 +649,60 @@ class Job(Handle[T]):
             f" {MAX_DELIVERIES} times and went on; let JobCancelled pass. It is paused at\n"
             f"{self._stack_text()}"
         )
+
+
+def _take(
+    pool: JobPool,
+    job: Job[Any],
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> tuple[JobFibre, Callable[..., Any], tuple[Any, ...], dict[str, Any] | None]:
+    """Return a native fibre although none is idle, and what to call on it."""
+    fibre = pool.grow() if kind is JobFibre else pool.make_beside(JobFibre)
+    if _watch.wanted.on:
+        fn, args, kwargs = _watch.begin(fibre, job.name, fn, args, kwargs)
+    return fibre, fn, args, kwargs
+
+
+def _wait_in(fibre: JobFibre, wait_ctx: WaitContext) -> None:
+    fibre.wait_ctx = wait_ctx
+    wait_ctx._jobs += 1
+    fibre.notable = True
+
+
+def _outside() -> bool:
+    return _watch.outside_jobs()  # another one in debug mode
+
+
+def _refuse_resume(job: Job[Any]) -> None:
+    raise job._refusal(Step.RESUME)
+
+
+#: The functions above, where builtins of the native core stand in for them.
+reference: dict[str, Any] = {"Job": Job, "launch": launch, "pause": pause}
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import bind_hooks, instead_of, make_job_type
+
+    Job = make_job_type(Job)
+    bind_hooks(
+        {
+            "dead_stack": Job._dead_stack,
+            "fibre_type": JobFibre,
+            "foreign_switch": _foreign_switch,
+            "keep_traceback": _keep_own_traceback,
+            "name_of": _name_of,
+            "outside": _outside,
+            "publish": _publish,
+            "refuse_resume": _refuse_resume,
+            "settle": _settle,
+            "take": _take,
+            "wait_in": _wait_in,
+        }
+    )
+    pause = instead_of(pause)
+    launch = instead_of(launch)
+    can_pause = instead_of(can_pause)
+    current_job = instead_of(current_job)
+    current_fibre = instead_of(current_fibre)

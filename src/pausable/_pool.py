@@ -21,8 +21,8 @@ from traceback import StackSummary
 from types import FrameType
 from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
 
-from pausable import _report, _running_loop
-from pausable._fibre import enclosing
+from pausable import _job, _report, _running_loop
+from pausable._fibre import NATIVE, Pool
 from pausable._job import Job, JobFibre, launch
 from pausable._lost import new_handle, unwind, unwind_a_step
 from pausable._state import State
@@ -87,7 +87,7 @@ class PoolStats(NamedTuple):
     max_size: int | None
 
 
-class JobPool:
+class JobPool(Pool):
     """A bounded stock of reusable call stacks for jobs.
 
     Close it, or use `with`: a pool that is only forgotten keeps its memory until its thread ends,
@@ -199,11 +199,26 @@ class JobPool:
         busy = (State.PAUSED, State.RUNNING)
         self._fibres = [fibre for fibre in self._fibres if fibre.state in busy]
 
-    def _new_fibre(self) -> JobFibre:
+    def make_beside(self, kind: type[JobFibre]) -> JobFibre:
+        """Return a fibre of another kind than the idle ones, for one job."""
+        self._reap()
+        if self.idle and self.max_size is not None and len(self._fibres) >= self.max_size:
+            self.drop(list.pop(self.idle))
+        if self.max_size is None or len(self._fibres) < self.max_size:
+            fibre = self._new_fibre(kind)
+        else:
+            fibre = self._make_one_more()  # which says why not
+        fibre.notable = fibre.transient = True
+        self._park_if_lost()
+        return fibre
+
+    def _new_fibre(self, kind: type[JobFibre] | None = None) -> JobFibre:
         _running_loop.notice()
-        depth = _depth()
+        kind = kind or _job.kind
+        native = NATIVE and kind is JobFibre
+        depth = 0 if native else _depth()  # native: each call counts from where it is started
         too_deep = depth > sys.getrecursionlimit() * DEEP
-        fibre = JobFibre(self, depth=depth, transient=too_deep)
+        fibre = kind(self, depth=depth, transient=too_deep)
         fibre.warm_up()
         self._fibres.append(fibre)
         return fibre
@@ -343,7 +358,11 @@ class JobPool:
             parts = [fibre for part in [*self._set_aside, self.idle] for fibre in part]
             idle = [fibre for fibre in dict.fromkeys(parts) if fibre.state is State.ENDED]
             self._set_aside.clear()
-            self.idle = self._as_needed(idle)
+            self.idle = self._as_needed([each for each in idle if type(each) is _job.kind])
+            for fibre in idle:
+                if type(fibre) is not _job.kind:  # greenlet has come, and jobs run on that now
+                    self._fibres.remove(fibre)
+                    fibre.retire()
         for _ in range(len(self._lost)):
             fibre, job = self._lost.pop(0)
             if job is None and fibre.state is State.PAUSED:
@@ -491,5 +510,5 @@ def _depth() -> int:
     while frame is not None:
         depth += 1
         frame = frame.f_back
-    fibre = enclosing(JobFibre)
+    fibre = _job.enclosing_fibre()
     return depth if fibre is None else depth + int(fibre.depth)

@@ -13,9 +13,10 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pausable import _report
+from pausable._fibre import NATIVE
 from pausable._job import Job, JobFibre, launch
 from pausable._pool import JobPool, all_pools, unwind_thread
 from pausable._thread_local import get_ident, interpreters_local
@@ -86,6 +87,7 @@ def init_thread(max_size: int | None = None, init_size: int = 0) -> JobPool:
     if old is not None:
         old.close()
     _local.pool = new
+    _note_pool(new)
     return new
 
 
@@ -104,6 +106,19 @@ def cleanup_thread(*, cancel: bool = False) -> None:
     if pool is not None:
         pool.close(cancel=cancel)
         del _local.pool
+        _note_pool(None)
+
+
+def _note_pool(_pool: JobPool | None) -> None:
+    """Tell the native core, which keeps it at hand."""
+
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import bind_hooks, instead_of
+    from pausable._native import set_thread_pool as _note_pool
+
+    start = instead_of(start)
+    bind_hooks({"thread_pool": thread_pool})
 
 
 def is_capable() -> bool:

@@ -23,7 +23,8 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pausable import _report
-from pausable._fibre import FibreExit, hide
+from pausable._fibre import FibreExit
+from pausable._frames import hide
 
 if TYPE_CHECKING:
     from pausable._job import Job, JobFibre

@@ -335,6 +335,7 @@ def test_cancelling_an_outer_job_unwinds_the_inner_with_block():
     assert inner[0].cancelled()
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_cancel_is_raised_in_the_foreign_greenlet_that_paused():
     greenlet = pytest.importorskip("greenlet")

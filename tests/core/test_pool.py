@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import pausable
 from core._support import finish, in_thread, pauses
+from pausable._fibre import NATIVE
 
 limits = st.one_of(st.none(), st.integers(1, 4))
 
@@ -60,7 +61,7 @@ class Accounting(RuleBasedStateMachine):
                 self.pool.start(pauses, count)
             return
         job = deep(lambda: self.pool.start(pauses, count), levels)
-        transient = fresh and is_deep
+        transient = fresh and is_deep and not NATIVE
         if not fresh:
             self.idle -= 1
         if count:
@@ -275,13 +276,13 @@ def recursion(n=0):
 
 
 @pytest.mark.hazard("H18", "H20")
-def test_a_fibre_made_deep_in_the_stack_is_not_kept():
+def test_a_fibre_made_deep_in_the_stack_does_not_stay_short_of_room():
     with pausable.JobPool() as pool:
         limit = sys.getrecursionlimit()
         deep_job = deep(lambda: pool.start(pauses, 1), limit // 2)
         assert pool.stats()[:3] == (1, 0, 1)
         finish(deep_job)
-        assert pool.stats()[:3] == (0, 0, 0)
+        assert NATIVE or pool.stats()[:3] == (0, 0, 0)
         assert pool.start(recursion).result() > limit * 2 / 3
 
 

@@ -146,6 +146,7 @@ def test_done_callbacks_and_wait_context_die_with_the_job():
     assert [ref() for ref in dead] == [None, None]
 
 
+@pytest.mark.greenlet_only
 def test_the_greenlet_a_job_paused_in_is_not_held_by_the_idle_fibre():
     refs = []
 

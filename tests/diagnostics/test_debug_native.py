@@ -137,6 +137,7 @@ def test_below_a_portals_own_frames_it_is_unknown_also_when_the_portal_is_cut_sh
     assert caplog.text == ""
 
 
+@pytest.mark.greenlet_only
 def test_in_a_foreign_greenlet_it_is_unknown():
     job = pausable.start(lambda: greenlet.greenlet(pausable.pause).switch())
     assert native_frames() == [None]

@@ -184,7 +184,7 @@ def test_a_dropped_job_is_shown_until_it_is_unwound():
     with pytest.warns(ResourceWarning):
         jobs.clear()
     [row] = rows()
-    assert (row["lost"], row["name"], functions(row)) == (True, None, ["pauses", "pause"])
+    assert (row["lost"], row["name"], functions(row)) == (True, None, ["pauses"])
     assert "(dropped, name unknown): paused" in pausable.dump()
     pausable.start(int)
     assert rows() == []

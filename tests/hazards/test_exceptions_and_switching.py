@@ -106,6 +106,7 @@ def test_stop_iteration_of_a_job_comes_out_of_result_only():
 # -- foreign greenlets -----------------------------------------------------------------------------
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 @pytest.mark.parametrize("hub", ["gevent.get_hub()", "pass"], ids=["outside", "in a job"])
 def test_the_gevent_hub_comes_back_into_the_job_wherever_it_was_made(hub):
@@ -132,6 +133,7 @@ def test_the_gevent_hub_comes_back_into_the_job_wherever_it_was_made(hub):
     assert (out, err) == ("[0, 1, 2, 3, 4]\n", "")
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_what_a_hub_made_in_a_job_throws_at_its_parent_reaches_the_main_greenlet():
     pytest.importorskip("gevent")
@@ -148,6 +150,7 @@ def test_what_a_hub_made_in_a_job_throws_at_its_parent_reaches_the_main_greenlet
     assert (out, err) == ("would wait for ever\n0 1\n" * 3, "")
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_what_is_thrown_into_an_idle_fibre_goes_to_the_root_and_leaves_it_fit():
     finish(pausable.start(pauses, 1))
@@ -182,6 +185,7 @@ def spawned(fn, *args):
         return stop.value
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_a_pause_inside_sqlalchemys_greenlet_pauses_the_job_around_it():
     def within(tag):
@@ -201,6 +205,7 @@ def test_a_job_started_in_sqlalchemys_greenlet_is_resumed_outside_of_it():
     assert job.result() == "end"
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_cancel_is_raised_inside_sqlalchemys_greenlet():
     log = []
@@ -239,6 +244,7 @@ def test_sqlalchemys_async_session_and_jobs_share_a_task():
     assert asyncio.run(main()) == ((42, "job"), "task")
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_greenback_awaits_inside_a_job_that_also_pauses():
     greenback = pytest.importorskip("greenback")

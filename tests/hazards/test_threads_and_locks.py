@@ -74,6 +74,7 @@ print("done")
 """
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H3")
 @pytest.mark.parametrize("first", ["patched first", "imported first"])
 def test_under_gevents_patches_jobs_are_found_and_belong_to_the_thread(first):
@@ -83,6 +84,7 @@ def test_under_gevents_patches_jobs_are_found_and_belong_to_the_thread(first):
     assert python(both + GEVENT) == ("done\n", "")
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H3")
 def test_under_gevents_patches_waits_and_time_limits_work():
     pytest.importorskip("gevent")
@@ -102,6 +104,7 @@ def test_under_gevents_patches_waits_and_time_limits_work():
     assert (out, err) == ("[0, 1, 2, 3, 4] ['late', 'late']\n", "")
 
 
+@pytest.mark.greenlet_only
 @pytest.mark.hazard("H3")
 def test_under_gevents_patches_paused_jobs_are_unwound_at_exit():
     pytest.importorskip("gevent")

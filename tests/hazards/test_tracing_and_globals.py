@@ -102,7 +102,7 @@ def test_a_paused_job_is_in_no_list_of_the_interpreters_frames_but_shows_its_sta
     job = pausable.start(hidden)
     assert hidden.__code__ not in frames_seen()
     places = in_thread(job.stack)
-    assert [frame.name for frame in places] == ["hidden", "pause"]
+    assert [frame.name for frame in places] == ["hidden"]
     assert places[0].lineno == hidden.__code__.co_firstlineno + 1
     finish(job)
 

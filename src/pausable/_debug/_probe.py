@@ -9,7 +9,8 @@ from typing import Final
 from pausable._debug import _native, _segments
 from pausable._debug._locks import Held, warn_of_held
 from pausable._debug._refusals import refuse_bad_places
-from pausable._fibre import Relay, visible
+from pausable._fibre import Relay
+from pausable._frames import visible
 from pausable._job import JobFibre
 
 __all__ = ["JobProbe"]

@@ -18,7 +18,7 @@ import traceback
 from typing import Final
 
 from pausable._debug._places import place_of, warn_later
-from pausable._fibre import visible
+from pausable._frames import visible
 from pausable._thread_local import get_ident
 from pausable.errors import SlowSegmentWarning
 

@@ -20,7 +20,8 @@ from typing import Any
 import trio
 
 from pausable._cancel import CancelRequest
-from pausable._fibre import Fibre
+from pausable._fibre import NATIVE, Fibre
+from pausable._frames import hide
 from pausable._job import Job, JobFibre
 from pausable.errors import JobCancelled
 from pausable.loops._drive import Drive, context_of_task
@@ -120,13 +121,23 @@ _hub: trio.lowlevel.RunVar[TrioHub] = trio.lowlevel.RunVar("pausable's hub")
 
 # Ctrl-C is to be raised in a job as in other code of a task. trio looks for what forbids that in
 # the frames below, and those of a job end here.
-trio.lowlevel.disable_ki_protection(Fibre.run)
+def _run(fn: Any, args: Any, kwargs: Any) -> Any:
+    return fn(*args, **kwargs) if kwargs else fn(*args)
+
+
+if NATIVE:
+    trio.lowlevel.disable_ki_protection(_run)
+    hide(_run.__code__)
+else:
+    trio.lowlevel.disable_ki_protection(Fibre.run)
 
 
 class TrioDrive(Drive):
     """Resumes one job in a trio task."""
 
     hub: TrioHub
+
+    outermost = staticmethod(_run) if NATIVE else None
 
     #: When the cleanup code of a cancelled job has had its time.
     expires = math.inf

@@ -1,0 +1,194 @@
+/* The objects of pausable._native, and the switch between them.
+ *
+ * Rules:
+ * - A Stack is what can run: a thread's own C stack (Thread) or one of ours (Fibre). Control passes
+ *   from the one that runs to any other of the same thread state.
+ * - `Thread.current` is right whenever Python code can look: it changes together with the stack.
+ * - A fibre with a call on it holds itself: nobody else needs to, and its memory cannot go. Who
+ *   comes out of a switch lets go of a fibre whose call has ended, for that cannot be done on it.
+ * - None and NULL mean the same in the object fields that Python code can set.
+ */
+#ifndef PAUSABLE_CORE_H
+#define PAUSABLE_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "pystate.h"
+#include "stackmem.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__LP64__)
+#include "switch_x86_64.h"
+#elif defined(__aarch64__) && defined(__linux__)
+#include "switch_aarch64.h"
+#else
+#error "pausable._native knows x86-64 and aarch64 on Linux; elsewhere jobs run on greenlet"
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define HIDDEN __attribute__((visibility("hidden")))
+#define COLD __attribute__((noinline, cold))
+
+/* As pausable._state.State; module.c checks that they agree. */
+typedef enum { READY, RUNNING, PAUSED, ENDED, FORKED, STATES } job_state;
+
+/* A C stack, and the interpreter's state that belongs to it while it is set aside. */
+typedef struct {
+    void *sp;
+    pystate py;
+    pystate_root root;
+} cstack;
+
+typedef struct Thread Thread;
+
+typedef struct {
+    PyObject_HEAD
+    cstack *c;      /* NULL: a fibre without memory */
+    Thread *thread; /* owned by fibres */
+} Stack;
+
+typedef struct Fibre Fibre;
+
+/* A job's handle: the part of pausable.Job that is C. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *fibre; /* None when the job has ended; NULL: a handle that was made by hand */
+    PyObject *name, *full_name, *value, *exc, *traceback, *wait_ctx;
+    PyObject *weakrefs;
+} Job;
+
+/* The part of pausable.JobPool that is C. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *idle;    /* a list of fibres, or what stands in for one */
+    Thread *thread_of; /* owned: the thread whose default pool it is, or NULL */
+} Pool;
+
+struct Fibre {
+    Stack base;
+    char active; /* a call is on it: started and not ended */
+    char state;
+    char dying;
+    char alert;   /* a pause has to look closer */
+    char notable; /* the job's end has more to do than usual */
+    /* the call to begin with; either of the two forms */
+    PyObject *fn, *args, *kwargs;
+    PyObject *const *vector;
+    Py_ssize_t nargs;
+    /* the call, as Python code sees it */
+    PyObject *resumer, *value, *exc;
+    PyObject *context, *driver, *lost, *wait_ctx;
+    PyObject *entered; /* the greenlet that entered the call, if greenlet is in the process */
+    PyObject *vars; /* what the starter's context had in it when the job began */
+    Job *job;       /* until the first pause */
+    Job *weak_job;  /* from then on; borrowed: the job clears it when it dies */
+    Pool *pool;
+    stackmem mem;
+    Py_ssize_t size_bytes; /* of the stack, guard included */
+};
+
+struct Thread {
+    Stack base;
+    PyThreadState *ts;
+    uint64_t ts_id;
+    Stack *current;  /* borrowed: it runs */
+    Fibre *ended;    /* owned: to be let go of by whoever comes out of the switch */
+    Pool *pool;      /* borrowed: the thread's default pool, if it has one */
+    Thread *next;
+    cstack root;
+};
+
+typedef struct {
+    PyThreadState *ts;
+    uint64_t ts_id;
+    Thread *thread;
+} here_cache;
+
+extern HIDDEN __thread here_cache here_now __attribute__((tls_model("initial-exec")));
+extern HIDDEN PyTypeObject Stack_Type, Thread_Type, Fibre_Type, Pool_Type;
+extern HIDDEN PyTypeObject *Job_Type; /* NULL until pausable._job has made it */
+extern HIDDEN PyObject *FibreError;
+extern HIDDEN PyObject *state_objects[STATES];
+
+HIDDEN Thread *thread_find(PyThreadState *ts); /* makes it if need be; NULL with an error set */
+HIDDEN int fibre_make_stack(Fibre *self);
+HIDDEN PyObject *fibre_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+HIDDEN int stack_switch_checked(Stack *to);
+HIDDEN Stack *resumer_stack(PyObject *resumer);
+HIDDEN PyObject *stack_frame(Stack *self);
+HIDDEN PyObject *context_with(PyObject *vars);
+HIDDEN PyObject *make_job_type(PyObject *module, PyObject *reference);
+HIDDEN PyObject *instead_of(PyObject *module, PyObject *reference);
+HIDDEN PyObject *bind_hooks(PyObject *module, PyObject *hooks);
+HIDDEN PyObject *watch_greenlet(PyObject *module, PyObject *getcurrent);
+HIDDEN PyObject *set_thread_pool(PyObject *module, PyObject *pool);
+
+/* greenlet.getcurrent once greenlet is in the process, else NULL; see greenlets.c. */
+extern HIDDEN PyObject *greenlet_getcurrent;
+
+HIDDEN PyObject *current_greenlet(void); /* or None while it is being imported */
+HIDDEN int note_greenlet(Fibre *fibre);   /* before a call is entered; 0, or -1 with an error set */
+HIDDEN int check_greenlet(Fibre *fibre);  /* before it is set aside; likewise */
+
+/* Whether `p`, which Python code can set, is anything. */
+static inline int
+is_set(PyObject *p)
+{
+    return p != NULL && p != Py_None;
+}
+
+static inline int
+is_job(PyObject *p)
+{
+    return Job_Type != NULL && PyObject_TypeCheck(p, Job_Type);
+}
+
+static inline PyThreadState *
+this_tstate(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_GetUnchecked();
+#else
+    return _PyThreadState_UncheckedGet();
+#endif
+}
+
+/* The thread state's Thread. The identity is compared too: an address may be used again. */
+static inline Thread *
+here(void)
+{
+    PyThreadState *ts = this_tstate();
+    if (likely(here_now.ts == ts && here_now.ts_id == ts->id))
+        return here_now.thread;
+    return thread_find(ts);
+}
+
+/* Set the running stack aside and go on with `to`; returns when somebody comes back. */
+static inline __attribute__((always_inline)) void
+stack_enter(Thread *thread, Stack *to)
+{
+    Stack *from = thread->current;
+    thread->current = to;
+    pystate_swap(thread->ts, &from->c->py, &to->c->py);
+    switch_stack(&from->c->sp, to->c->sp);
+    if (thread->ended != NULL) {
+        Fibre *ended = thread->ended;
+        thread->ended = NULL;
+        Py_DECREF(ended);
+    }
+}
+
+/* Begin the call that was put into an idle fibre. The context has been set. */
+static inline __attribute__((always_inline)) void
+fibre_begin(Thread *thread, Fibre *self)
+{
+    Py_INCREF(self);
+    self->active = 1;
+    self->state = RUNNING;
+    pystate_begin(thread->ts, &self->base.c->py);
+    stack_enter(thread, &self->base);
+}
+
+#endif

@@ -1,0 +1,196 @@
+/* The handle of a job: the fields of pausable.Job, and what happens when the last one lets go of it.
+ *
+ * Rules:
+ * - The type is made at import as a subclass of the reference in Python, which has all methods that
+ *   need not be fast; so it adds fields, and `resume`.
+ * - A fibre borrows its job from the first pause on. When the job dies while it is paused, its fibre
+ *   is told (`lost`), whoever let go of it and in whatever thread: by the finalizer if a collection
+ *   found it, else when it is freed.
+ * - Freed handles are kept for the next job: making one is a good part of what a start costs.
+ */
+#include "core.h"
+
+#define KEPT_HANDLES 256
+
+PyTypeObject *Job_Type;
+
+static Job *kept[KEPT_HANDLES];
+static int kept_count;
+
+Job *
+job_new(void)
+{
+    Job *self;
+    if (likely(kept_count > 0)) {
+        self = kept[--kept_count];
+        Py_INCREF(Job_Type);
+        _Py_NewReference((PyObject *)self);
+    }
+    else {
+        self = PyObject_GC_New(Job, Job_Type);
+        if (self == NULL)
+            return NULL;
+        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+    }
+    PyObject_GC_Track(self);
+    return self;
+}
+
+static PyObject *
+job_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    if (type != Job_Type) {
+        PyErr_SetString(PyExc_TypeError, "Job is made by start() and cannot be a base class");
+        return NULL;
+    }
+    if (PyTuple_GET_SIZE(args) != 0 || (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)) {
+        PyErr_SetString(PyExc_TypeError, "Job() takes no arguments; jobs are made by start()");
+        return NULL;
+    }
+    return (PyObject *)job_new();
+}
+
+/* Tell the fibre of a paused job that nobody can reach the job any more. */
+static COLD void
+forsake(Fibre *fibre)
+{
+    PyObject *type, *exc, *tb;
+    fibre->weak_job = NULL;
+    PyErr_Fetch(&type, &exc, &tb);
+    Py_INCREF(fibre);
+    PyObject *done = PyObject_CallOneArg(fibre->lost, Py_None);
+    if (done == NULL)
+        PyErr_WriteUnraisable(fibre->lost);
+    Py_XDECREF(done);
+    Py_DECREF(fibre);
+    PyErr_Restore(type, exc, tb);
+}
+
+static inline void
+forsake_if_paused(Job *self)
+{
+    Fibre *fibre = (Fibre *)self->fibre;
+    if (unlikely(is_set(self->fibre) && PyObject_TypeCheck(fibre, &Fibre_Type) &&
+                 fibre->weak_job == self))
+        forsake(fibre);
+}
+
+static void
+job_finalize(PyObject *self)
+{
+    forsake_if_paused((Job *)self);
+}
+
+static int
+job_traverse(Job *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->fibre);
+    Py_VISIT(self->value);
+    Py_VISIT(self->exc);
+    Py_VISIT(self->traceback);
+    Py_VISIT(self->wait_ctx);
+    return 0;
+}
+
+static int
+job_clear(Job *self)
+{
+    forsake_if_paused(self); /* a handle that was kept and used again is finalized only once */
+    Py_CLEAR(self->fibre);
+    Py_CLEAR(self->value);
+    Py_CLEAR(self->exc);
+    Py_CLEAR(self->traceback);
+    Py_CLEAR(self->wait_ctx);
+    return 0;
+}
+
+static void
+job_dealloc(Job *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, job_dealloc)
+    if (unlikely(self->weakrefs != NULL))
+        PyObject_ClearWeakRefs((PyObject *)self);
+    job_clear(self);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->full_name);
+    if (likely(kept_count < KEPT_HANDLES && !PyObject_GC_IsFinalized((PyObject *)self)))
+        kept[kept_count++] = self;
+    else
+        PyObject_GC_Del(self);
+    Py_DECREF(type);
+    Py_TRASHCAN_END
+}
+
+static PyMemberDef job_members[] = {
+    {"_fibre", T_OBJECT_EX, offsetof(Job, fibre), 0, NULL},
+    {"_name", T_OBJECT_EX, offsetof(Job, name), 0, NULL},
+    {"_full_name", T_OBJECT_EX, offsetof(Job, full_name), 0, NULL},
+    {"_value", T_OBJECT, offsetof(Job, value), 0, NULL},
+    {"_exc", T_OBJECT, offsetof(Job, exc), 0, NULL},
+    {"_traceback", T_OBJECT, offsetof(Job, traceback), 0, NULL},
+    {"_wait_ctx", T_OBJECT_EX, offsetof(Job, wait_ctx), 0, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Job, weakrefs), READONLY, NULL},
+    {NULL},
+};
+
+extern HIDDEN PyObject *job_resume(PyObject *self, PyObject *none);
+
+static PyMethodDef job_methods[] = {
+    {"resume", job_resume, METH_NOARGS, NULL},
+    {NULL},
+};
+
+/* Make pausable.Job from the reference in Python, which becomes its base. */
+PyObject *
+make_job_type(PyObject *module, PyObject *reference)
+{
+    static PyType_Slot slots[] = {
+        {Py_tp_doc, NULL},
+        {Py_tp_new, job_tp_new},
+        {Py_tp_dealloc, job_dealloc},
+        {Py_tp_finalize, job_finalize},
+        {Py_tp_traverse, job_traverse},
+        {Py_tp_clear, job_clear},
+        {Py_tp_members, job_members},
+        {Py_tp_methods, job_methods},
+        {0, NULL},
+    };
+    static PyType_Spec spec = {
+        .name = "pausable._job.Job",
+        .basicsize = sizeof(Job),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+        .slots = slots,
+    };
+    static char *texts[2];
+    if (Job_Type != NULL)
+        return Py_NewRef(Job_Type);
+    PyObject *resume = PyObject_GetAttrString(reference, "resume");
+    PyObject *docs[] = {PyObject_GetAttrString(reference, "__doc__"),
+                        resume ? PyObject_GetAttrString(resume, "__doc__") : NULL};
+    Py_XDECREF(resume);
+    for (int i = 0; i < 2; i++) {
+        const char *doc = docs[i] && PyUnicode_Check(docs[i]) ? PyUnicode_AsUTF8(docs[i]) : "";
+        texts[i] = doc ? PyMem_RawMalloc(strlen(doc) + 32) : NULL;
+        if (texts[i] == NULL) {
+            if (!PyErr_Occurred())
+                PyErr_NoMemory();
+            Py_XDECREF(docs[0]);
+            Py_XDECREF(docs[1]);
+            return NULL;
+        }
+        strcpy(texts[i], i == 1 ? "resume($self, /)\n--\n\n" : "");
+        strcat(texts[i], doc);
+        Py_XDECREF(docs[i]);
+    }
+    slots[0].pfunc = texts[0];
+    job_methods[0].ml_doc = texts[1];
+    PyObject *bases = PyTuple_Pack(1, reference);
+    if (bases == NULL)
+        return NULL;
+    Job_Type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, bases);
+    Py_DECREF(bases);
+    return Py_XNewRef(Job_Type);
+}

@@ -1,0 +1,572 @@
+/* Stacks as Python sees them, and what runs at the bottom of ours.
+ *
+ * Rules:
+ * - A fibre serves one call after another. Between two calls its stack holds no reference and no
+ *   interpreter state, so its memory can be given back just so, by any thread.
+ * - `state` is ENDED before anything of the call is let go of: that may run code (a `__del__`) on
+ *   this very stack, which is in no job any more.
+ * - What a call raises is taken out of the thread state on the fibre and kept in `exc`: nothing
+ *   propagates from one stack to another.
+ * - The top page of a stack holds the outermost C frames, the `cstack` and the beginning of the
+ *   frames of Python functions, so that a shallow paused job costs one page.
+ */
+#include "core.h"
+
+SWITCH_DEFINE_BEGIN
+
+/* Of a stack's memory, for its cstack and the frames of Python functions; then the interpreter
+ * makes more room elsewhere. */
+#define TAIL_BYTES 16384
+/* Of the page where that begins, for C frames. */
+#define HOT_BYTES 1600
+
+#define INLINE_ARGS 8
+
+PyObject *FibreError;
+PyObject *state_objects[STATES];
+
+HIDDEN void pausable_stack_begin(void);
+HIDDEN void pausable_stack_main(Fibre *self) __attribute__((noreturn, used));
+
+/* ------------------------------------------------------------------------------ running a call */
+
+/* Take the exception that is set, with its traceback in it. */
+static COLD PyObject *
+take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *exc, *tb;
+    PyErr_Fetch(&type, &exc, &tb);
+    PyErr_NormalizeException(&type, &exc, &tb);
+    if (tb != NULL) {
+        PyException_SetTraceback(exc, tb);
+        Py_DECREF(tb);
+    }
+    Py_XDECREF(type);
+    return exc;
+#endif
+}
+
+static inline void
+take_outcome(Fibre *self, PyObject *value)
+{
+    PyObject *exc = unlikely(value == NULL) ? take_exception() : NULL;
+    self->state = ENDED;
+    Py_XSETREF(self->value, value);
+    Py_XSETREF(self->exc, exc);
+}
+
+static __attribute__((noinline)) void
+call_with_tuple(Fibre *self)
+{
+    PyObject *fn = self->fn, *args = self->args, *kwargs = self->kwargs;
+    self->fn = self->args = self->kwargs = NULL;
+    take_outcome(self, PyObject_Call(fn, args, kwargs));
+    Py_DECREF(fn);
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
+}
+
+/* The arguments are on the starter's stack, which goes on at the first pause: they are copied. */
+static __attribute__((noinline)) void
+call_with_vector(Fibre *self)
+{
+    PyObject *few[1 + INLINE_ARGS], **args = few, *fn = self->fn, *names = self->kwargs;
+    Py_ssize_t positional = self->nargs, all = positional;
+    self->fn = self->kwargs = NULL;
+    if (names != NULL)
+        all += PyTuple_GET_SIZE(names);
+    if (unlikely(all > INLINE_ARGS))
+        args = PyMem_New(PyObject *, 1 + all);
+    if (likely(args != NULL)) {
+        args[0] = NULL; /* may be written to by what is called: PY_VECTORCALL_ARGUMENTS_OFFSET */
+        for (Py_ssize_t i = 0; i < all; i++)
+            args[1 + i] = Py_NewRef(self->vector[i]);
+        self->vector = NULL;
+        size_t nargsf = (size_t)positional | PY_VECTORCALL_ARGUMENTS_OFFSET;
+        take_outcome(self, PyObject_Vectorcall(fn, args + 1, nargsf, names));
+        for (Py_ssize_t i = 0; i < all; i++)
+            Py_DECREF(args[1 + i]);
+        if (unlikely(args != few))
+            PyMem_Free(args);
+    }
+    else
+        take_outcome(self, PyErr_NoMemory());
+    Py_DECREF(fn);
+    Py_XDECREF(names);
+}
+
+void
+pausable_stack_main(Fibre *self)
+{
+    for (;;) {
+        if (self->args != NULL)
+            call_with_tuple(self);
+        else
+            call_with_vector(self);
+
+        Stack *to = resumer_stack(self->resumer);
+        if (to == NULL || to->c == NULL || to->thread != self->base.thread)
+            Py_FatalError("pausable: a call ended on a fibre that nobody has entered");
+        self->active = 0;
+        self->base.thread->ended = self;
+        stack_enter(self->base.thread, to);
+    }
+}
+
+/* ------------------------------------------------------------------------------------ switching */
+
+/* Return the stack behind a `resumer`: itself, or what a stand-in (pausable._fibre.Relay) has. */
+Stack *
+resumer_stack(PyObject *resumer)
+{
+    if (resumer == NULL)
+        return NULL;
+    if (likely(Py_TYPE(resumer) == &Thread_Type || PyObject_TypeCheck(resumer, &Stack_Type)))
+        return (Stack *)resumer;
+    PyObject *stack = PyObject_GetAttrString(resumer, "stack");
+    if (stack == NULL || !PyObject_TypeCheck(stack, &Stack_Type)) {
+        PyErr_Clear();
+        Py_XDECREF(stack);
+        return NULL;
+    }
+    Py_DECREF(stack); /* the stand-in holds it */
+    return (Stack *)stack;
+}
+
+/* Check that `to` is set aside in this thread, and enter it. */
+int
+stack_switch_checked(Stack *to)
+{
+    Thread *thread = here();
+    if (thread == NULL)
+        return -1;
+    if (to->thread != thread) {
+        PyErr_SetString(FibreError, "this stack belongs to another thread, or to one that has ended");
+        return -1;
+    }
+    if (to == thread->current || to->c == NULL ||
+        (PyObject_TypeCheck(to, &Fibre_Type) && !((Fibre *)to)->active)) {
+        PyErr_SetString(FibreError, to == thread->current ? "this stack is running already"
+                                                          : "there is no call on this stack");
+        return -1;
+    }
+    Py_INCREF(to);
+    stack_enter(thread, to);
+    Py_DECREF(to);
+    return 0;
+}
+
+static PyObject *
+stack_switch(Stack *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs == 0) {
+        if (stack_switch_checked(self) < 0)
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    if (nargs != 3 || !PyObject_TypeCheck(self, &Fibre_Type) || !PyTuple_Check(args[1]) ||
+        !(args[2] == Py_None || PyDict_Check(args[2]))) {
+        PyErr_SetString(PyExc_TypeError, "switch() or, to an idle fibre, switch(fn, args, kwargs)");
+        return NULL;
+    }
+    Fibre *fibre = (Fibre *)self;
+    Thread *thread = here();
+    if (thread == NULL)
+        return NULL;
+    if (self->thread != thread || fibre->active) {
+        PyErr_SetString(FibreError, fibre->active ? "there is a call on this stack"
+                                                  : "this stack belongs to another thread");
+        return NULL;
+    }
+    if (fibre_make_stack(fibre) < 0)
+        return NULL;
+    fibre->fn = Py_NewRef(args[0]);
+    fibre->args = Py_NewRef(args[1]);
+    fibre->kwargs = args[2] == Py_None ? NULL : Py_NewRef(args[2]);
+    fibre_begin(thread, fibre);
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------------------------ inspecting */
+
+/* Return the innermost frame of a stack that is set aside, or None.
+ *
+ * There is no public function for that, but one for the frame of a thread state. Collections are
+ * put off meanwhile: their finalizers must not run on top of that stack's frames. */
+PyObject *
+stack_frame(Stack *self)
+{
+    Fibre *fibre = PyObject_TypeCheck(self, &Fibre_Type) ? (Fibre *)self : NULL;
+    PyThreadState *ts = this_tstate();
+    if (self->c == NULL || self->thread->current == self || (fibre != NULL && !fibre->active))
+        Py_RETURN_NONE;
+    int collecting = PyGC_Disable();
+    pystate_frames frames = pystate_frames_swap(ts, PYSTATE_FRAMES(&self->c->py));
+    PyFrameObject *frame = PyThreadState_GetFrame(ts);
+    pystate_frames_swap(ts, frames);
+    if (collecting)
+        PyGC_Enable();
+    if (frame == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    return (PyObject *)frame;
+}
+
+static PyObject *
+stack_get_frame(Stack *self, void *Py_UNUSED(closure))
+{
+    return stack_frame(self);
+}
+
+static PyObject *
+stack_get_context(Stack *self, void *Py_UNUSED(closure))
+{
+    PyObject *context = NULL;
+    if (self->thread->current == self)
+        context = self->thread->ts->context;
+    else if (self->c != NULL)
+        context = self->c->py.context;
+    return Py_NewRef(context != NULL ? context : Py_None);
+}
+
+static int
+fibre_set_context(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == NULL || (value != Py_None && !PyContext_CheckExact(value))) {
+        PyErr_Format(PyExc_TypeError, "a stack's context has to be a Context or None");
+        return -1;
+    }
+    if (self->base.thread->current == &self->base) {
+        PyErr_SetString(FibreError, "the context of a running stack cannot be exchanged");
+        return -1;
+    }
+    if (fibre_make_stack(self) < 0)
+        return -1;
+    PyObject *context = value == Py_None ? NULL : Py_NewRef(value);
+    Py_XSETREF(self->base.c->py.context, context);
+    return 0;
+}
+
+/* ---------------------------------------------------------------------------------- making fibres */
+
+int
+fibre_make_stack(Fibre *self)
+{
+    if (self->base.c != NULL)
+        return 0;
+    if (stackmem_take((size_t)self->size_bytes, &self->mem) < 0)
+        return -1;
+    uintptr_t at = (uintptr_t)self->mem.high - TAIL_BYTES + HOT_BYTES;
+    cstack *c = (cstack *)(at & ~(uintptr_t)63);
+    uintptr_t chunk = ((uintptr_t)c + sizeof *c + 63) & ~(uintptr_t)63;
+    self->base.c = c;
+    pystate_new(&c->py, &c->root, (void *)chunk, self->mem.high,
+                (char *)c - self->mem.low - 4096 /* what the deepest level may need beyond its 1 KiB */);
+    c->sp = switch_prepare(c, self, pausable_stack_begin);
+    return 0;
+}
+
+static void
+fibre_give_stack(Fibre *self)
+{
+    if (self->base.c != NULL) {
+        Py_CLEAR(self->base.c->py.context);
+        self->base.c = NULL;
+        stackmem_give(&self->mem);
+    }
+}
+
+PyObject *
+fibre_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    Thread *thread = here();
+    if (thread == NULL)
+        return NULL;
+    Fibre *self = (Fibre *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->base.thread = (Thread *)Py_NewRef(thread);
+    self->state = READY;
+    self->size_bytes = PY_VERSION_HEX < 0x030C0000 ? 1 << 20 : 1 << 18;
+    return (PyObject *)self;
+}
+
+static PyObject *
+fibre_warm_up(Fibre *self, PyObject *Py_UNUSED(none))
+{
+    if (fibre_make_stack(self) < 0)
+        return NULL;
+    if (self->state == READY)
+        self->state = ENDED; /* as after a call: idle */
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+fibre_retire(Fibre *self, PyObject *Py_UNUSED(none))
+{
+    if (self->active) {
+        PyErr_SetString(FibreError, "a call is on this stack: its memory cannot be given back");
+        return NULL;
+    }
+    fibre_give_stack(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+fibre_saved_bytes(Fibre *self, PyObject *Py_UNUSED(none))
+{
+    if (!self->active || self->base.c == NULL || self->base.thread->current == &self->base)
+        return PyLong_FromLong(0);
+    return PyLong_FromSsize_t((char *)self->base.c - (char *)self->base.c->sp);
+}
+
+static PyObject *
+fibre_resident_bytes(Fibre *self, PyObject *Py_UNUSED(none))
+{
+    return PyLong_FromSize_t(self->base.c == NULL ? 0 : stackmem_resident(&self->mem));
+}
+
+/* The fields that hold objects. */
+#define EACH_OBJECT(X)                                                                             \
+    X(fn) X(args) X(kwargs) X(resumer) X(value) X(exc) X(context) X(driver) X(job) X(lost) X(pool) \
+    X(wait_ctx) X(entered) X(vars)
+
+static int
+fibre_traverse(Fibre *self, visitproc visit, void *arg)
+{
+#define VISIT(field) Py_VISIT(self->field);
+    EACH_OBJECT(VISIT)
+    if (self->base.c != NULL && self->base.thread->current != &self->base)
+        Py_VISIT(self->base.c->py.context);
+    return 0;
+}
+
+static int
+fibre_clear(Fibre *self)
+{
+#define CLEAR(field) Py_CLEAR(self->field);
+    EACH_OBJECT(CLEAR)
+    return 0;
+}
+
+static void
+fibre_dealloc(Fibre *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (self->active)
+        Py_FatalError("pausable: a fibre with a call on it was let go of");
+    fibre_clear(self);
+    fibre_give_stack(self);
+    Py_CLEAR(self->base.thread);
+    type->tp_free(self);
+}
+
+static PyObject *
+fibre_get_state(Fibre *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(state_objects[(int)self->state]);
+}
+
+static int
+fibre_set_state(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    for (int i = 0; i < STATES; i++)
+        if (value != NULL && value == state_objects[i]) {
+            self->state = (char)i;
+            return 0;
+        }
+    PyErr_Format(PyExc_TypeError, "state has to be a State, not %R", value ? value : Py_None);
+    return -1;
+}
+
+/* What to enter to go on with the call. On greenlet, that may be another's greenlet inside of it. */
+static PyObject *
+fibre_get_point(Fibre *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self);
+}
+
+static int
+fibre_set_point(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == (PyObject *)self)
+        return 0;
+    PyErr_SetString(FibreError, "a call on a native stack cannot be set aside elsewhere");
+    return -1;
+}
+
+/* The job whose call is on the fibre, if somebody still holds it. */
+static PyObject *
+fibre_get_job(Fibre *self, void *Py_UNUSED(closure))
+{
+    PyObject *job = (PyObject *)(self->job != NULL ? self->job : self->weak_job);
+    return Py_NewRef(job != NULL ? job : Py_None);
+}
+
+static int
+fibre_set_job(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (is_set(value) && !is_job(value)) {
+        PyErr_Format(PyExc_TypeError, "job has to be a Job or None, not %R", value);
+        return -1;
+    }
+    self->weak_job = NULL;
+    Py_XSETREF(self->job, is_set(value) ? (Job *)Py_NewRef(value) : NULL);
+    return 0;
+}
+
+static PyObject *
+fibre_get_pool(Fibre *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self->pool != NULL ? (PyObject *)self->pool : Py_None);
+}
+
+static int
+fibre_set_pool(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == NULL || !PyObject_TypeCheck(value, &Pool_Type)) {
+        PyErr_Format(PyExc_TypeError, "pool has to be a pool, not %R", value ? value : Py_None);
+        return -1;
+    }
+    Py_XSETREF(self->pool, (Pool *)Py_NewRef(value));
+    return 0;
+}
+
+/* The starter's context as it was when the job began: what differs at the end is published. */
+static PyObject *
+fibre_get_snapshot(Fibre *self, void *Py_UNUSED(closure))
+{
+    if (self->vars == NULL)
+        Py_RETURN_NONE;
+    return context_with(self->vars);
+}
+
+static int
+fibre_set_snapshot(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "a snapshot can only be dropped (None)");
+        return -1;
+    }
+    Py_CLEAR(self->vars);
+    return 0;
+}
+
+/* On greenlet, a weak reference to the job. Here `job` is weak itself after the first pause. */
+static PyObject *
+fibre_get_ref(Fibre *Py_UNUSED(self), void *Py_UNUSED(closure))
+{
+    Py_RETURN_NONE;
+}
+
+static int
+fibre_set_ref(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "a native fibre needs no weak reference");
+        return -1;
+    }
+    self->weak_job = NULL;
+    return 0;
+}
+
+static PyObject *
+fibre_get_dead(Fibre *Py_UNUSED(self), void *Py_UNUSED(closure))
+{
+    Py_RETURN_FALSE;
+}
+
+/* -------------------------------------------------------------------------------------- the types */
+
+static PyMethodDef stack_methods[] = {
+    {"switch", (PyCFunction)(void (*)(void))stack_switch, METH_FASTCALL,
+     "Go on with this stack; returns when somebody comes back."},
+    {NULL},
+};
+
+static PyGetSetDef stack_getset[] = {
+    {"gr_frame", (getter)stack_get_frame, NULL, "The innermost frame while it is set aside.", NULL},
+    {"gr_context", (getter)stack_get_context, NULL, "The context that it is in, or None.", NULL},
+    {NULL},
+};
+
+static void
+stack_dealloc(PyObject *self)
+{
+    PyObject_Free(self);
+}
+
+PyTypeObject Stack_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pausable._native.Stack",
+    .tp_doc = "A call stack: what runs, or is set aside.",
+    .tp_basicsize = sizeof(Stack),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_methods = stack_methods,
+    .tp_getset = stack_getset,
+    .tp_dealloc = stack_dealloc,
+};
+
+PyTypeObject Thread_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pausable._native.Thread",
+    .tp_doc = "A thread's own call stack.",
+    .tp_basicsize = sizeof(Thread),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_base = &Stack_Type,
+    .tp_dealloc = stack_dealloc,
+};
+
+static PyMethodDef fibre_methods[] = {
+    {"warm_up", (PyCFunction)fibre_warm_up, METH_NOARGS, "Have the memory now."},
+    {"retire", (PyCFunction)fibre_retire, METH_NOARGS, "Give the memory back."},
+    {"saved_bytes", (PyCFunction)fibre_saved_bytes, METH_NOARGS,
+     "Return how much of the C stack is in use while it is set aside."},
+    {"resident_bytes", (PyCFunction)fibre_resident_bytes, METH_NOARGS,
+     "Return how much memory its stack holds."},
+    {NULL},
+};
+
+#define OBJECT(field) {#field, T_OBJECT, offsetof(Fibre, field), 0, NULL}
+
+static PyMemberDef fibre_members[] = {
+    OBJECT(resumer), OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver), OBJECT(lost),
+    OBJECT(wait_ctx),
+    {"dying", T_BOOL, offsetof(Fibre, dying), 0, NULL},
+    {"alert", T_BOOL, offsetof(Fibre, alert), 0, NULL},
+    {"notable", T_BOOL, offsetof(Fibre, notable), 0, NULL},
+    {"size_bytes", T_PYSSIZET, offsetof(Fibre, size_bytes), READONLY, NULL},
+    {NULL},
+};
+
+static PyGetSetDef fibre_getset[] = {
+    {"state", (getter)fibre_get_state, (setter)fibre_set_state, "Of the call.", NULL},
+    {"job", (getter)fibre_get_job, (setter)fibre_set_job, "The job, if anybody holds it.", NULL},
+    {"pool", (getter)fibre_get_pool, (setter)fibre_set_pool, "Where it belongs.", NULL},
+    {"ref", (getter)fibre_get_ref, (setter)fibre_set_ref, "None: `job` is weak itself.", NULL},
+    {"snapshot", (getter)fibre_get_snapshot, (setter)fibre_set_snapshot,
+     "The starter's context, as it was when the job began.", NULL},
+    {"point", (getter)fibre_get_point, (setter)fibre_set_point, "The fibre itself.", NULL},
+    {"dead", (getter)fibre_get_dead, NULL, "A fibre of this kind never dies.", NULL},
+    {"gr_context", (getter)stack_get_context, (setter)fibre_set_context, "As of Stack.", NULL},
+    {NULL},
+};
+
+PyTypeObject Fibre_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pausable._native.Fibre",
+    .tp_doc = "One call stack, used for one call after another.",
+    .tp_basicsize = sizeof(Fibre),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_base = &Stack_Type,
+    .tp_new = fibre_new,
+    .tp_dealloc = (destructor)fibre_dealloc,
+    .tp_traverse = (traverseproc)fibre_traverse,
+    .tp_clear = (inquiry)fibre_clear,
+    .tp_methods = fibre_methods,
+    .tp_members = fibre_members,
+    .tp_getset = fibre_getset,
+};

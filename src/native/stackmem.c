@@ -1,0 +1,191 @@
+/* Memory for C stacks: slabs, guards, trimming.
+ *
+ * Rules:
+ * - A slab is one mapping for SLAB_STACKS stacks of one size. It costs address space only; a stack
+ *   that is used costs the pages that were touched.
+ * - Below each stack is a guard: an overflow is a fault there, never a write into a neighbour.
+ *   By madvise(MADV_GUARD_INSTALL) where the kernel has it (Linux 6.13), for that needs no mapping
+ *   of its own; else by mprotect, which ends at vm.max_map_count: then it is refused, and said why.
+ * - No huge pages: the first touch would commit 2 MiB.
+ * - A stack that is given back has its memory given back at once. A slab goes when all of its
+ *   stacks are free, but for one, so that a pool that grows and shrinks does not map each time.
+ * - The GIL is the lock.
+ * Rejected: a mapping per stack (three times the cost, and the limit on mappings again).
+ */
+#define _GNU_SOURCE
+#include "stackmem.h"
+
+#include <Python.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* of Linux 6.13; older C libraries do not know it */
+#endif
+
+#define SLAB_STACKS 64
+
+struct slab {
+    slab *next;
+    char *base;
+    size_t stride;
+    uint64_t free;    /* a bit for each stack */
+    uint64_t guarded; /* whose guard is in place: it stays when the stack is given back */
+};
+
+static slab *slabs;
+static size_t stacks_out, mapped;
+static stackmem_guard guard_mode;
+
+static slab *
+slab_new(size_t stride)
+{
+    slab *s = PyMem_RawCalloc(1, sizeof *s);
+    size_t bytes = stride * SLAB_STACKS;
+    if (s == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    s->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (s->base == MAP_FAILED) {
+        PyErr_Format(PyExc_MemoryError,
+                     "no address space for %d more stacks of %zu bytes (%s); let jobs end, or lower"
+                     " stack_size_bytes or the limit on jobs",
+                     SLAB_STACKS, stride, strerror(errno));
+        PyMem_RawFree(s);
+        return NULL;
+    }
+    (void)madvise(s->base, bytes, MADV_NOHUGEPAGE); /* kernels without huge pages refuse */
+    s->stride = stride;
+    s->free = ~(uint64_t)0;
+    s->next = slabs;
+    slabs = s;
+    mapped += bytes;
+    return s;
+}
+
+static int
+install_guard(char *base)
+{
+    if (guard_mode == GUARD_NONE)
+        return 0;
+    if (guard_mode != GUARD_BY_MPROTECT) {
+        if (madvise(base, STACKMEM_GUARD, MADV_GUARD_INSTALL) == 0) {
+            guard_mode = GUARD_BY_MADVISE;
+            return 0;
+        }
+        guard_mode = GUARD_BY_MPROTECT;
+    }
+    if (mprotect(base, STACKMEM_GUARD, PROT_NONE) == 0)
+        return 0;
+    PyErr_Format(PyExc_MemoryError,
+                 "no guard for one more stack (%s): %zu are in use, and each needs two mappings of"
+                 " vm.max_map_count; raise that (sysctl), run Linux 6.13 or later, or let jobs end",
+                 strerror(errno), stacks_out);
+    return -1;
+}
+
+int
+stackmem_take(size_t size, stackmem *out)
+{
+    size_t stride = (size + STACKMEM_PAGE - 1) & ~(STACKMEM_PAGE - 1);
+    slab *s = slabs;
+    while (s != NULL && (s->stride != stride || s->free == 0))
+        s = s->next;
+    if (s == NULL && (s = slab_new(stride)) == NULL)
+        return -1;
+    int i = __builtin_ctzll(s->free);
+    uint64_t bit = (uint64_t)1 << i;
+    char *base = s->base + (size_t)i * stride;
+    if (!(s->guarded & bit)) {
+        if (install_guard(base) < 0)
+            return -1;
+        s->guarded |= bit;
+    }
+    s->free &= ~bit;
+    stacks_out++;
+    out->low = base + STACKMEM_GUARD;
+    out->high = base + stride;
+    out->slab = s;
+    return 0;
+}
+
+static void
+slab_drop_if_spare(slab *s)
+{
+    slab **at, *other;
+    for (other = slabs; other != NULL; other = other->next)
+        if (other != s && other->stride == s->stride && other->free != 0)
+            break;
+    if (other == NULL)
+        return; /* the next stack comes from here */
+    for (at = &slabs; *at != s; at = &(*at)->next)
+        ;
+    *at = s->next;
+    munmap(s->base, s->stride * SLAB_STACKS);
+    mapped -= s->stride * SLAB_STACKS;
+    PyMem_RawFree(s);
+}
+
+void
+stackmem_give(stackmem *mem)
+{
+    slab *s = mem->slab;
+    size_t i = (size_t)(mem->low - s->base) / s->stride;
+    (void)madvise(mem->low, (size_t)(mem->high - mem->low), MADV_DONTNEED);
+    s->free |= (uint64_t)1 << i;
+    stacks_out--;
+    mem->slab = NULL;
+    if (s->free == ~(uint64_t)0)
+        slab_drop_if_spare(s);
+}
+
+size_t
+stackmem_trim(const stackmem *mem, size_t keep_bytes)
+{
+    size_t usable = (size_t)(mem->high - mem->low);
+    if (keep_bytes >= usable)
+        return 0;
+    (void)madvise(mem->low, usable - keep_bytes, MADV_DONTNEED);
+    return usable - keep_bytes;
+}
+
+size_t
+stackmem_resident(const stackmem *mem)
+{
+    unsigned char present[64];
+    size_t found = 0;
+    for (char *at = mem->low; at < mem->high; at += sizeof present * STACKMEM_PAGE) {
+        size_t bytes = (size_t)(mem->high - at);
+        if (bytes > sizeof present * STACKMEM_PAGE)
+            bytes = sizeof present * STACKMEM_PAGE;
+        if (mincore(at, bytes, present) != 0)
+            continue;
+        for (size_t i = 0; i < bytes / STACKMEM_PAGE; i++)
+            found += present[i] & 1;
+    }
+    return found * STACKMEM_PAGE;
+}
+
+stackmem_stats
+stackmem_get_stats(void)
+{
+    stackmem_stats stats = {.stacks = stacks_out, .mapped_bytes = mapped, .guard = guard_mode};
+    for (slab *s = slabs; s != NULL; s = s->next)
+        stats.slabs++;
+    return stats;
+}
+
+int
+stackmem_set_guard(stackmem_guard guard)
+{
+    if (slabs != NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the kind of guard can only be set before the first stack is made");
+        return -1;
+    }
+    guard_mode = guard;
+    return 0;
+}

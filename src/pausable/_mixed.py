@@ -1,0 +1,103 @@
+"""Jobs on both kinds of stack in one process: greenlet came while the native core is in use.
+
+Rules:
+
+* From then on jobs are started on greenlet, by the reference (`_job`), which is about nothing else
+  from then on. The native core hands on to it what is none of its own.
+* Jobs that run on native stacks end there. So do those that they start: greenlet would take such a
+  stack for a part of the thread's. For the same reason they must not resume a job on greenlet.
+* Idle native fibres are given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pausable import _job, _watch
+from pausable._backend import GIVES_WAY, NATIVE, greenlet_is_in
+from pausable._driver import Driver
+from pausable._job import Job, JobFibre, JobFibreBase
+from pausable._pool import JobPool, all_pools
+from pausable._state import State, Step
+from pausable._wait_context import WaitContext
+from pausable.errors import JobStateError
+
+__all__ = ["when_mixed"]
+
+_calls: Final[list[Callable[[type[JobFibre]], object]]] = []
+
+
+def when_mixed(call: Callable[[type[JobFibre]], object]) -> None:
+    """Have call(kind) called when jobs begin to run on fibres of another kind; now, if they do."""
+    if _job.kind is not JobFibre:
+        call(_job.kind)
+    else:
+        _calls.append(call)
+
+
+def _give_way() -> None:
+    """Have jobs run on greenlet from now on."""
+    from pausable import _fibre_greenlet  # noqa: PLC0415  # only now it may be imported
+
+    class GreenletJobFibre(JobFibreBase, _fibre_greenlet.Fibre):
+        __slots__ = _job.SLOTS
+
+    kind: Any = GreenletJobFibre
+    for name in ("FibreError", "FibreExit", "current", "enclosing"):
+        setattr(_job, name, getattr(_fibre_greenlet, name))
+    setattr(_watch, "FibreExit", _fibre_greenlet.FibreExit)  # noqa: B010  # no part of its interface
+    _job.kind = kind
+    bind_hooks(
+        {
+            "given_way": True,
+            "outside": _job.reference["pause"],
+            "refuse_resume": _resume_on_greenlet,
+        }
+    )
+    for pool in all_pools():
+        pool.park()
+    for call in _calls:
+        call(kind)
+
+
+def _start_on_greenlet(
+    pool: JobPool,
+    wait_ctx: WaitContext | None,
+    driver: Driver | None,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Job[Any] | None:
+    """Start a job on greenlet, or return None if it has to be on a native stack."""
+    if _job.kind is JobFibre:
+        if not greenlet_is_in():
+            return None
+        _give_way()
+    if isinstance(native_current(), JobFibre):
+        return None
+    job: Job[Any] = _job.reference["launch"](pool, wait_ctx, driver, fn, args, kwargs)
+    return job
+
+
+def _resume_on_greenlet(job: Job[Any]) -> bool:
+    """Resume a job that is on no native stack."""
+    fibre = job._fibre
+    if type(fibre) is not _job.kind or fibre.state is not State.PAUSED:
+        raise job._refusal(Step.RESUME)
+    if isinstance(native_current(), JobFibre):
+        raise JobStateError(
+            f"job {job.name!r} was started after greenlet was imported, and cannot be resumed from"
+            " inside a job that was started before; resume it outside, or import greenlet before"
+            " jobs are started"
+        )
+    done: bool = _job.reference["Job"].resume(job)
+    return done
+
+
+if NATIVE:
+    from pausable._native import bind_hooks
+    from pausable._native import current_stack as native_current
+
+    if GIVES_WAY:
+        bind_hooks({"elsewhere": _start_on_greenlet})
