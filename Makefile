@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 COVERAGE ?= --cov --cov-report=term
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit fuzz mutants format bench system clean
+.PHONY: run test check unit native native-unit fuzz mutants format bench system clean
 
 run: system $(VENV)/installed
 	@$(BIN)/python examples/sign_repository.py
@@ -20,6 +20,13 @@ check: $(VENV)/installed-dev
 
 unit: system $(VENV)/installed-dev
 	COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+
+# the native core for this Python, and the tests on it
+native: $(VENV)/installed
+	$(BIN)/python scripts/build_native.py --strict
+
+native-unit: system $(VENV)/installed-dev native
+	PAUSABLE_BACKEND=native $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60

@@ -22,6 +22,7 @@ LAYERS = {
     "_fibre_greenlet": 1,
     "_fibre_native": 1,
     "_frames": 1,
+    "_selftest": 1,
     "_thread_local": 1,
     "_clock": 1,
     "_timer": 1,

@@ -114,6 +114,7 @@ extern HIDDEN PyObject *state_objects[STATES];
 
 HIDDEN Thread *thread_find(PyThreadState *ts); /* makes it if need be; NULL with an error set */
 HIDDEN int fibre_make_stack(Fibre *self);
+HIDDEN void fibre_trim_if_deep(Fibre *self);
 HIDDEN PyObject *fibre_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 HIDDEN int stack_switch_checked(Stack *to);
 HIDDEN Stack *resumer_stack(PyObject *resumer);

@@ -15,6 +15,9 @@
 
 extern HIDDEN Job *job_new(void);
 
+/* So many idle stacks of a pool keep what they touched; see fibre_trim_if_deep for the others. */
+#define WARM_STACKS 64
+
 /* Functions of pausable._job for what is rare. */
 static struct {
     PyObject *take;           /* (pool, job, fn, args, kwargs) -> (fibre, fn, args, kwargs) */
@@ -81,8 +84,11 @@ job_end(Job *job, Fibre *fibre)
         failed |= done == NULL;
         Py_XDECREF(done);
     }
-    else if (likely(PyList_CheckExact(fibre->pool->idle)))
+    else if (likely(PyList_CheckExact(fibre->pool->idle))) {
         failed |= PyList_Append(fibre->pool->idle, (PyObject *)fibre) < 0;
+        if (unlikely(PyList_GET_SIZE(fibre->pool->idle) > WARM_STACKS))
+            fibre_trim_if_deep(fibre);
+    }
     else {
         PyObject *done = PyObject_CallMethodOneArg(fibre->pool->idle, names.append, (PyObject *)fibre);
         failed |= done == NULL;
@@ -344,6 +350,7 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
         return NULL;
     }
     job->name = name; /* from here on it is the job's */
+    PyObject *asked_for = it->fn;
     Fibre *fibre = take(pool, job, it);
     if (unlikely(fibre == NULL)) {
         Py_XDECREF(it->owned);
@@ -355,7 +362,8 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
     if (unlikely(fibre_make_stack(fibre) < 0 || fibre->base.thread != thread ||
                  set_context(fibre, driver) < 0))
         goto not_begun;
-    if (driver != NULL && set_outermost(it, driver) < 0)
+    /* A job that is watched has such a frame (_watch.run), and one more would be a native one. */
+    if (driver != NULL && it->fn == asked_for && set_outermost(it, driver) < 0)
         goto not_begun;
     Py_XSETREF(fibre->resumer, Py_NewRef(thread->current));
     if (wait_ctx != NULL) {

@@ -132,7 +132,9 @@ PyInit__native(void)
     if (FibreError == NULL || PyModule_AddObjectRef(m, "FibreError", FibreError) < 0 ||
         PyModule_AddObjectRef(m, "Stack", (PyObject *)&Stack_Type) < 0 ||
         PyModule_AddObjectRef(m, "Fibre", (PyObject *)&Fibre_Type) < 0 ||
-        PyModule_AddObjectRef(m, "Pool", (PyObject *)&Pool_Type) < 0) {
+        PyModule_AddObjectRef(m, "Pool", (PyObject *)&Pool_Type) < 0 ||
+        PyModule_AddIntConstant(m, "MIN_STACK_BYTES", STACKMEM_MIN) < 0 ||
+        PyModule_AddIntConstant(m, "MAX_STACK_BYTES", STACKMEM_MAX) < 0) {
         Py_DECREF(m);
         return NULL;
     }

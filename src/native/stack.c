@@ -271,6 +271,27 @@ fibre_make_stack(Fibre *self)
     return 0;
 }
 
+/* Give back what an idle stack has touched, but for its top pages, if it was used deeper than those.
+ *
+ * Whether it was is seen from what was left there: no C code gets down there without leaving a return
+ * address or two in half a KiB. Asking the kernel instead would cost a call for each end of a job. */
+#define WARM_PAGES 2
+
+void
+fibre_trim_if_deep(Fibre *self)
+{
+    if (self->base.c == NULL)
+        return;
+    char *top = (char *)((uintptr_t)self->base.c & ~(STACKMEM_PAGE - 1)); /* of the hot page */
+    char *cold = top - WARM_PAGES * STACKMEM_PAGE;
+    const uint64_t *word = (const uint64_t *)(cold + STACKMEM_PAGE - 512);
+    for (int i = 0; i < 64; i++)
+        if (word[i] != 0) {
+            stackmem_trim(&self->mem, (size_t)(self->mem.high - cold) - STACKMEM_PAGE);
+            return;
+        }
+}
+
 static void
 fibre_give_stack(Fibre *self)
 {
@@ -383,6 +404,49 @@ fibre_set_state(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
         }
     PyErr_Format(PyExc_TypeError, "state has to be a State, not %R", value ? value : Py_None);
     return -1;
+}
+
+static PyObject *
+fibre_get_resumer(Fibre *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self->resumer != NULL ? self->resumer : Py_None);
+}
+
+static int
+fibre_set_resumer(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (!is_set(value)) {
+        Py_CLEAR(self->resumer);
+        return 0;
+    }
+    if (resumer_stack(value) == NULL) {
+        PyErr_Format(PyExc_TypeError, "a resumer has to be a stack or stand for one, not %R", value);
+        return -1;
+    }
+    Py_XSETREF(self->resumer, Py_NewRef(value));
+    return 0;
+}
+
+static PyObject *
+fibre_get_size(Fibre *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(self->size_bytes);
+}
+
+static int
+fibre_set_size(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_ssize_t size = value != NULL ? PyLong_AsSsize_t(value) : -1;
+    if (size == -1 && PyErr_Occurred())
+        return -1;
+    if (size < (Py_ssize_t)STACKMEM_MIN || size > (Py_ssize_t)STACKMEM_MAX || self->base.c != NULL) {
+        PyErr_SetString(PyExc_ValueError,
+                        self->base.c != NULL ? "the stack has its memory already"
+                                             : "a stack has to have 128 KiB to 1 GiB");
+        return -1;
+    }
+    self->size_bytes = size;
+    return 0;
 }
 
 /* What to enter to go on with the call. On greenlet, that may be another's greenlet inside of it. */
@@ -534,12 +598,11 @@ static PyMethodDef fibre_methods[] = {
 #define OBJECT(field) {#field, T_OBJECT, offsetof(Fibre, field), 0, NULL}
 
 static PyMemberDef fibre_members[] = {
-    OBJECT(resumer), OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver), OBJECT(lost),
+    OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver), OBJECT(lost),
     OBJECT(wait_ctx),
     {"dying", T_BOOL, offsetof(Fibre, dying), 0, NULL},
     {"alert", T_BOOL, offsetof(Fibre, alert), 0, NULL},
     {"notable", T_BOOL, offsetof(Fibre, notable), 0, NULL},
-    {"size_bytes", T_PYSSIZET, offsetof(Fibre, size_bytes), READONLY, NULL},
     {NULL},
 };
 
@@ -550,6 +613,8 @@ static PyGetSetDef fibre_getset[] = {
     {"ref", (getter)fibre_get_ref, (setter)fibre_set_ref, "None: `job` is weak itself.", NULL},
     {"snapshot", (getter)fibre_get_snapshot, (setter)fibre_set_snapshot,
      "The starter's context, as it was when the job began.", NULL},
+    {"resumer", (getter)fibre_get_resumer, (setter)fibre_set_resumer, "Who entered last.", NULL},
+    {"size_bytes", (getter)fibre_get_size, (setter)fibre_set_size, "Of its memory.", NULL},
     {"point", (getter)fibre_get_point, (setter)fibre_set_point, "The fibre itself.", NULL},
     {"dead", (getter)fibre_get_dead, NULL, "A fibre of this kind never dies.", NULL},
     {"gr_context", (getter)stack_get_context, (setter)fibre_set_context, "As of Stack.", NULL},

@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
 
@@ -40,11 +41,21 @@ def _why_not_native() -> str | None:
     """Return why there is no native core here, or None if there is."""
     if sys.implementation.name != "cpython":
         return f"the native core is for CPython, not {sys.implementation.name}"
+    minor = sys.version_info[:2]
+    if not (3, 11) <= minor <= (3, 13):
+        return f"the native core is for CPython 3.11 to 3.13, not {minor[0]}.{minor[1]}"
     try:
         import pausable._native  # noqa: F401, PLC0415  # only if it is wanted
+    except ModuleNotFoundError:
+        reason = Path(__file__).with_name("_native_reason.txt")  # written when it was installed
+        why = reason.read_text().strip() if reason.is_file() else "it was not compiled"
+        return f"there is no native core: {why}"
     except ImportError as exc:
         return f"the native core cannot be imported: {exc}"
-    return None
+    from pausable._selftest import fault  # noqa: PLC0415
+
+    wrong = fault()
+    return None if wrong is None else f"the native core's test of itself failed: {wrong}"
 
 
 def _choose() -> Backend:

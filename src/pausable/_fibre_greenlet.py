@@ -103,6 +103,8 @@ class Fibre(_greenlet.greenlet):
                 else:
                     self.exc = exc
 
+    here = staticmethod(current)
+
     def warm_up(self) -> None:
         """Make the stack of a new fibre, with nothing: a greenlet never lets go of that."""
         self.resumer = current()

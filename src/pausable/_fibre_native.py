@@ -16,7 +16,7 @@ from typing import Any
 from pausable._backend import when_greenlet_comes
 from pausable._frames import visible
 from pausable._native import Fibre as _Fibre
-from pausable._native import FibreError, Pool, bind_states, current, watch_greenlet
+from pausable._native import FibreError, Pool, bind_states, current, current_stack, watch_greenlet
 from pausable._state import State
 from pausable.errors import JobStateError
 
@@ -52,6 +52,9 @@ class Fibre(_Fibre):
     `switch(fn, args, kwargs)` enters an idle fibre and returns when the call was set aside or has
     ended (`state` tells which); `point.switch()` enters a call that was set aside.
     """
+
+    #: The stack that is running: what `resumer` has to be.
+    here = staticmethod(current_stack)
 
     def stack(self) -> traceback.StackSummary:
         """Return where a call was set aside, outermost frame first.

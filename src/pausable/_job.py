@@ -622,7 +622,7 @@ class Job(Handle[T]):
 
     def _change_resumer(self, fibre: JobFibre) -> None:
         self._check_thread(fibre)
-        fibre.resumer = current()
+        fibre.resumer = fibre.here()
         if fibre.watch is not None and fibre.watch.probe is not None:
             fibre.watch.probe.before_resume(fibre)
 

@@ -18,6 +18,7 @@ import pytest
 
 import pausable
 from core._support import Canary, finish, in_thread, pauses
+from pausable._fibre import NATIVE
 
 needs_sigusr1 = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 here")
 
@@ -89,7 +90,7 @@ def test_the_json_form_is_as_documented():
     assert whole.pop("time") > 0
     assert whole == {"version": 1, "pid": os.getpid(), "debug": False}
     stack = row.pop("stack")
-    assert [sorted(frame) for frame in stack] == [["file", "function", "line"]] * 2
+    assert [sorted(frame) for frame in stack] == [["file", "function", "line"]]
     assert row == {
         "name": job.name,
         "state": "paused",
@@ -147,7 +148,7 @@ def test_a_running_job_is_shown_where_it_is_also_below_another():
 
     found = pausable.start(outer).result()
     assert [(row["state"], functions(row)) for row in found] == [
-        ("running", ["outer", "start", "launch"]),
+        ("running", ["outer"] if NATIVE else ["outer", "start", "launch"]),
         ("running", ["inner", "rows"]),
     ]
 

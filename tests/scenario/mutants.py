@@ -291,9 +291,10 @@ def caught_by(mutant: Mutant, folder: Path, programs: int = PROGRAMS) -> int | N
         "    if found: break\n"
         "print(json.dumps(found[:1]))\n"
     )
+    env = {"PYTHONPATH": f"{folder}{os.pathsep}{TESTS}", "PAUSABLE_BACKEND": "greenlet"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", search],
-        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{TESTS}"},
+        env={**os.environ, **env},  # what is changed is the reference in Python
         capture_output=True,
         text=True,
         timeout=100,

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from functools import cache
 from types import FrameType
 from typing import Any, Final
 
 from pausable._debug._places import Place, warn_later
-from pausable._fibre import Fibre, Relay, current
+from pausable._fibre import Fibre, Relay
 from pausable._job import JobFibre
 from pausable._state import State
 from pausable.errors import NativeFrameWarning
@@ -32,15 +31,24 @@ def native_frames(fibre: JobFibre) -> bool | None:
     saved = fibre.saved_bytes()
     if not can_tell or saved is None or fibre.state is not State.PAUSED:
         return None
-    return saved > plain_bytes() + SLACK_BYTES
+    return saved > plain_bytes(type(fibre)) + SLACK_BYTES
 
 
-@cache
-def plain_bytes() -> int:
-    """Return what is set aside for a watched job without native frames."""
-    fibre = Fibre()
+_plain: Final[dict[type, int]] = {}
+
+
+def plain_bytes(kind: type[JobFibre]) -> int:
+    """Return what is set aside for a watched job on such a fibre without native frames."""
+    if kind not in _plain:
+        _plain[kind] = _measured(kind)
+    return _plain[kind]
+
+
+def _measured(kind: type[JobFibre]) -> int:
+    plain: type[Fibre] = next(base for base in kind.__mro__ if "here" in vars(base))
+    fibre = plain()
     fibre.warm_up()
-    fibre.resumer = current()
+    fibre.resumer = plain.here()
     fibre.switch(_run, (fibre, _pause, (fibre,), None), None)  # as _watch.begin has it
     saved = fibre.saved_bytes()
     fibre.switch()
@@ -63,12 +71,15 @@ def warn_of_native_frames(fibre: JobFibre, name: str) -> None:
     Where warnings are errors, it is logged: whoever resumes it, a loop's driver say, did not pause.
     """
     frames = fibre.frames()
+    if not frames:  # a call in C alone: there is no place to warn of
+        return
+    plain = plain_bytes(type(fibre))
     frame, line = next((pair for pair in frames if not _is_ours(pair[0])), frames[0])
     stack = traceback.StackSummary.extract(reversed(frames))
     warn_later(
         NativeFrameWarning,
         f"job {name!r} was paused with native frames on its stack ({fibre.saved_bytes()} bytes of C"
-        f" stack are set aside for it, {plain_bytes()} for plain Python). That works, but each"
+        f" stack are set aside for it, {plain} for plain Python). That works, but each"
         " switch copies them, and cancelling may not get through: some C code swallows or converts"
         " exceptions. Pause above that call, if you can. It was paused at\n"
         f"{''.join(stack.format())}",

@@ -6,6 +6,7 @@ import sys
 import traceback
 from typing import Final
 
+from pausable import _job
 from pausable._debug import _native, _segments
 from pausable._debug._locks import Held, warn_of_held
 from pausable._debug._refusals import refuse_bad_places
@@ -33,7 +34,7 @@ class JobProbe:
         self._segment: _segments.Segment | None = None
         self._can_tell = _native.can_tell
         if _native.can_tell:
-            _native.plain_bytes()  # now: it cannot be measured in a signal handler's dump
+            _native.plain_bytes(_job.kind)  # now: it cannot be measured in a signal handler's dump
 
     def start(self, fibre: JobFibre) -> None:
         driver = fibre.driver  # asked now: whoever closes the job takes it away

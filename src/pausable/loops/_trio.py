@@ -19,10 +19,12 @@ from typing import Any
 
 import trio
 
+from pausable import _watch
 from pausable._cancel import CancelRequest
 from pausable._fibre import NATIVE, Fibre
 from pausable._frames import hide
 from pausable._job import Job, JobFibre
+from pausable._mixed import when_mixed
 from pausable.errors import JobCancelled
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import Hub
@@ -126,8 +128,10 @@ def _run(fn: Any, args: Any, kwargs: Any) -> Any:
 
 
 if NATIVE:
-    trio.lowlevel.disable_ki_protection(_run)
+    for outermost in (_run, _watch.run):
+        trio.lowlevel.disable_ki_protection(outermost)
     hide(_run.__code__)
+    when_mixed(lambda kind: trio.lowlevel.disable_ki_protection(kind.run))
 else:
     trio.lowlevel.disable_ki_protection(Fibre.run)
 

@@ -1,0 +1,138 @@
+"""Compile the native core, src/native, into src/pausable for the Python that runs this.
+
+    python scripts/build_native.py [--debug] [--strict] [--sanitize] [--out DIR]
+
+Used by the package's build (hatch_build.py) and by `make native`. Where it does not apply or cannot
+be compiled, it says why; pausable works without it, on greenlet. CC and CFLAGS are heeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "src" / "native"
+PACKAGE = ROOT / "src" / "pausable"
+#: Next to where the module would be: why it is not there.
+REASON = "_native_reason.txt"
+
+MINORS = ((3, 11), (3, 12), (3, 13))
+MACHINES = ("x86_64", "aarch64")
+
+FLAGS = "-std=gnu11 -g -fPIC -shared -fno-plt -fvisibility=hidden -fno-strict-aliasing"
+WARNINGS = "-Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type"
+
+
+class NotApplicableError(Exception):
+    """There is no native core for this platform."""
+
+
+class FailedError(Exception):
+    """It could not be compiled."""
+
+
+def check_applies() -> None:
+    """Raise NotApplicableError, with the reason, unless the native core is for this Python."""
+    minor = sys.version_info[:2]
+    if sys.implementation.name != "cpython" or minor not in MINORS:
+        raise NotApplicableError(
+            f"it is for CPython 3.11 to 3.13, not {sys.implementation.name} {minor[0]}.{minor[1]}"
+        )
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise NotApplicableError("it needs the GIL, and this Python is a free-threaded build")
+    if sys.platform != "linux" or platform.machine() not in MACHINES or sys.maxsize < 2**32:
+        raise NotApplicableError(
+            f"it is for Linux on {' and '.join(MACHINES)}, not {sys.platform} on"
+            f" {platform.machine()}"
+        )
+
+
+def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str]:
+    """Return the compiler's command line."""
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    words = [*shlex.split(compiler), *FLAGS.split(), *WARNINGS.split()]
+    words += ["-O0"] if debug else ["-O3", "-DNDEBUG"]
+    if platform.machine() == "x86_64":
+        words.append("-fcf-protection=none")  # the switch knows no shadow stacks: it keeps them off
+    if strict:
+        words.append("-Werror")
+    if sanitize:
+        words += ["-fsanitize=address", "-fno-omit-frame-pointer"]
+    words += shlex.split(os.environ.get("CFLAGS", ""))
+    words.append(f"-I{sysconfig.get_paths()['include']}")
+    return [*words, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(out)]
+
+
+def build(
+    out_dir: Path = PACKAGE, *, debug: bool = False, strict: bool = False, sanitize: bool = False
+) -> Path:
+    """Compile; return the file.
+
+    Raises:
+        NotApplicableError, FailedError: with the reason.
+    """
+    check_applies()
+    out = out_dir / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")  # a running process may have the old one
+    words = command(part, debug=debug, strict=strict, sanitize=sanitize)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # the user's own
+    except OSError as exc:
+        raise FailedError(f"there is no C compiler: {exc}") from exc
+    if done.returncode != 0:
+        part.unlink(missing_ok=True)
+        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        first = next((line for line in lines if "error" in line), lines[0])
+        raise FailedError(f"{words[0]} failed: {first.strip()}")
+    if done.stderr:
+        print(done.stderr, file=sys.stderr)
+    part.replace(out)
+    return out
+
+
+def build_or_explain(out_dir: Path = PACKAGE) -> tuple[Path | None, str]:
+    """Compile if that can be done; else return why not, which is kept next to the package too."""
+    reason = out_dir / REASON
+    if os.environ.get("PAUSABLE_NO_NATIVE", "0") not in {"", "0"}:
+        why = "PAUSABLE_NO_NATIVE was set when it was installed"
+    else:
+        try:
+            path = build(out_dir)
+        except (NotApplicableError, FailedError) as exc:
+            why = str(exc)
+        else:
+            reason.unlink(missing_ok=True)
+            return path, ""
+    reason.write_text(f"{why}\n")
+    return None, why
+
+
+def main() -> None:
+    """Be the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--debug", action="store_true", help="no optimisation, with assertions")
+    parser.add_argument("--strict", action="store_true", help="warnings are errors")
+    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer")
+    parser.add_argument("--out", type=Path, default=PACKAGE, help="folder (default: src/pausable)")
+    options = parser.parse_args()
+    try:
+        path = build(
+            options.out, debug=options.debug, strict=options.strict, sanitize=options.sanitize
+        )
+    except NotApplicableError as exc:
+        print(f"no native core: {exc}")
+        return
+    except FailedError as exc:
+        sys.exit(f"the native core could not be compiled: {exc}")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
