@@ -21,6 +21,10 @@
 #error "pausable._native needs the GIL; on free-threaded builds jobs run on greenlet"
 #endif
 
+/* What a level of recursion in C may take, from 3.12 on, where these are counted apart. Most take less
+ * than 1 KiB; list.sort, with its buffer, is the worst known: 5 KiB for two levels. */
+#define PYSTATE_LEVEL_BYTES 2560
+
 /* ---------------------------------------------------------------------------- CPython 3.11 -- */
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
 
@@ -131,8 +135,7 @@ pystate_minor_load(PyThreadState *ts, const pystate_minor *from, int tracing_bef
 static inline void
 pystate_minor_new(pystate_minor *state, pystate_root *root, Py_ssize_t stack_bytes)
 {
-    /* As many levels as the stack can hold at 1 KiB each; most need half of that. */
-    Py_ssize_t levels = stack_bytes / 1024;
+    Py_ssize_t levels = stack_bytes / PYSTATE_LEVEL_BYTES;
     state->cframe = &root->cframe;
     state->c_limit = levels < C_RECURSION_LIMIT ? (int)levels : C_RECURSION_LIMIT;
 }
@@ -196,7 +199,7 @@ pystate_minor_load(PyThreadState *ts, const pystate_minor *from, int tracing_bef
 static inline void
 pystate_minor_new(pystate_minor *state, pystate_root *root, Py_ssize_t stack_bytes)
 {
-    Py_ssize_t levels = stack_bytes / 1024; /* as for 3.12 */
+    Py_ssize_t levels = stack_bytes / PYSTATE_LEVEL_BYTES;
     (void)root;
     state->frame = NULL;
     state->c_limit = levels < Py_C_RECURSION_LIMIT ? (int)levels : Py_C_RECURSION_LIMIT;

@@ -266,7 +266,7 @@ fibre_make_stack(Fibre *self)
     uintptr_t chunk = ((uintptr_t)c + sizeof *c + 63) & ~(uintptr_t)63;
     self->base.c = c;
     pystate_new(&c->py, &c->root, (void *)chunk, self->mem.high,
-                (char *)c - self->mem.low - 4096 /* what the deepest level may need beyond its 1 KiB */);
+                (char *)c - self->mem.low - 4096 /* what the deepest level may need beyond its share */);
     c->sp = switch_prepare(c, self, pausable_stack_begin);
     return 0;
 }
@@ -313,7 +313,7 @@ fibre_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwa
         return NULL;
     self->base.thread = (Thread *)Py_NewRef(thread);
     self->state = READY;
-    self->size_bytes = PY_VERSION_HEX < 0x030C0000 ? 1 << 20 : 1 << 18;
+    self->size_bytes = PY_VERSION_HEX < 0x030C0000 ? 2 << 20 : 1 << 20;
     return (PyObject *)self;
 }
 
@@ -442,7 +442,7 @@ fibre_set_size(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
     if (size < (Py_ssize_t)STACKMEM_MIN || size > (Py_ssize_t)STACKMEM_MAX || self->base.c != NULL) {
         PyErr_SetString(PyExc_ValueError,
                         self->base.c != NULL ? "the stack has its memory already"
-                                             : "a stack has to have 128 KiB to 1 GiB");
+                                             : "a stack has to have 384 KiB to 1 GiB");
         return -1;
     }
     self->size_bytes = size;

@@ -5,7 +5,8 @@
  *   that is used costs the pages that were touched.
  * - Below each stack is a guard: an overflow is a fault there, never a write into a neighbour.
  *   By madvise(MADV_GUARD_INSTALL) where the kernel has it (Linux 6.13), for that needs no mapping
- *   of its own; else by mprotect, which ends at vm.max_map_count: then it is refused, and said why.
+ *   of its own; else by mprotect, which ends at vm.max_map_count: some way before that it is refused,
+ *   and said why, for the rest of the process needs mappings too.
  * - No huge pages: the first touch would commit 2 MiB.
  * - A stack that is given back has its memory given back at once. A slab goes when all of its
  *   stacks are free, but for one, so that a pool that grows and shrinks does not map each time.
@@ -17,6 +18,7 @@
 
 #include <Python.h>
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -37,6 +39,7 @@ struct slab {
 static slab *slabs;
 static size_t stacks_out, mapped;
 static stackmem_guard guard_mode;
+static size_t guards_by_mprotect;
 
 static slab *
 slab_new(size_t stride)
@@ -66,6 +69,25 @@ slab_new(size_t stride)
     return s;
 }
 
+#define SPARE_MAPPINGS 4096 /* for everybody else in the process */
+
+/* How many guards may be made by mprotect, which splits a mapping in two each time. */
+static size_t
+guards_allowed(void)
+{
+    static size_t allowed;
+    if (allowed == 0) {
+        FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+        unsigned long most = 0;
+        if (file == NULL || fscanf(file, "%lu", &most) != 1)
+            most = 65530; /* what it is unless somebody has changed it */
+        if (file != NULL)
+            fclose(file);
+        allowed = most > 2 * SPARE_MAPPINGS ? (most - SPARE_MAPPINGS) / 2 : 1;
+    }
+    return allowed;
+}
+
 static int
 install_guard(char *base)
 {
@@ -78,12 +100,14 @@ install_guard(char *base)
         }
         guard_mode = GUARD_BY_MPROTECT;
     }
-    if (mprotect(base, STACKMEM_GUARD, PROT_NONE) == 0)
+    if (guards_by_mprotect < guards_allowed() && mprotect(base, STACKMEM_GUARD, PROT_NONE) == 0) {
+        guards_by_mprotect++;
         return 0;
+    }
     PyErr_Format(PyExc_MemoryError,
-                 "no guard for one more stack (%s): %zu are in use, and each needs two mappings of"
+                 "no guard for one more stack: %zu are in use, and each needs two mappings of"
                  " vm.max_map_count; raise that (sysctl), run Linux 6.13 or later, or let jobs end",
-                 strerror(errno), stacks_out);
+                 stacks_out);
     return -1;
 }
 
@@ -113,6 +137,16 @@ stackmem_take(size_t size, stackmem *out)
 }
 
 static void
+slab_free(slab *s)
+{
+    munmap(s->base, s->stride * SLAB_STACKS);
+    mapped -= s->stride * SLAB_STACKS;
+    if (guard_mode == GUARD_BY_MPROTECT)
+        guards_by_mprotect -= (size_t)__builtin_popcountll(s->guarded);
+    PyMem_RawFree(s);
+}
+
+static void
 slab_drop_if_spare(slab *s)
 {
     slab **at, *other;
@@ -124,9 +158,7 @@ slab_drop_if_spare(slab *s)
     for (at = &slabs; *at != s; at = &(*at)->next)
         ;
     *at = s->next;
-    munmap(s->base, s->stride * SLAB_STACKS);
-    mapped -= s->stride * SLAB_STACKS;
-    PyMem_RawFree(s);
+    slab_free(s);
 }
 
 void
@@ -181,10 +213,15 @@ stackmem_get_stats(void)
 int
 stackmem_set_guard(stackmem_guard guard)
 {
-    if (slabs != NULL) {
+    if (stacks_out != 0) {
         PyErr_SetString(PyExc_RuntimeError,
-                        "the kind of guard can only be set before the first stack is made");
+                        "the kind of guard can only be set while there are no stacks");
         return -1;
+    }
+    while (slabs != NULL) { /* their guards are of the old kind */
+        slab *s = slabs;
+        slabs = s->next;
+        slab_free(s);
     }
     guard_mode = guard;
     return 0;

@@ -29,7 +29,7 @@ typedef struct {
 
 #define STACKMEM_PAGE ((size_t)4096)
 #define STACKMEM_GUARD ((size_t)16384)   /* a C function's frame must not reach over it */
-#define STACKMEM_MIN ((size_t)131072)    /* CPython 3.13 needs 100 C levels to free nested objects */
+#define STACKMEM_MIN ((size_t)393216)    /* CPython 3.13 needs 100 C levels to free nested objects */
 #define STACKMEM_MAX ((size_t)1 << 30)
 
 /* All need the GIL. */

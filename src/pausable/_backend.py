@@ -20,7 +20,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
 
-__all__ = ["NATIVE", "Backend", "backend", "greenlet_is_in", "when_greenlet_comes"]
+__all__ = [
+    "GIVES_WAY",
+    "NATIVE",
+    "Backend",
+    "backend",
+    "greenlet_is_in",
+    "when_greenlet_comes",
+    "why_not_native",
+]
 
 #: What PAUSABLE_BACKEND is when it is not set.
 DEFAULT: Final = "greenlet"
@@ -37,7 +45,7 @@ class Backend(NamedTuple):
     reason: str
 
 
-def _why_not_native() -> str | None:
+def why_not_native() -> str | None:
     """Return why there is no native core here, or None if there is."""
     if sys.implementation.name != "cpython":
         return f"the native core is for CPython, not {sys.implementation.name}"
@@ -67,7 +75,7 @@ def _choose() -> Backend:
         return Backend("greenlet", how)
     if wish == "auto" and "greenlet" in sys.modules:
         return Backend("greenlet", "greenlet was imported before pausable")
-    why_not = _why_not_native()
+    why_not = why_not_native()
     if why_not is None:
         return Backend("native", how)
     if wish == "native":

@@ -5,7 +5,8 @@ Rules:
 * From then on jobs are started on greenlet, by the reference (`_job`), which is about nothing else
   from then on. The native core hands on to it what is none of its own.
 * Jobs that run on native stacks end there. So do those that they start: greenlet would take such a
-  stack for a part of the thread's. For the same reason they must not resume a job on greenlet.
+  stack for a part of the thread's. For the same reason they must not switch to a fibre on greenlet:
+  not to resume a job, and neither to make nor to end a fibre, which takes a switch too.
 * Idle native fibres are given back.
 """
 
@@ -28,6 +29,14 @@ __all__ = ["when_mixed"]
 _calls: Final[list[Callable[[type[JobFibre]], object]]] = []
 
 
+#: Fibres on greenlet whose end has to wait until this code is on no native stack.
+_put_off: Final[list[Any]] = []
+
+
+def _in_native_job() -> bool:
+    return isinstance(current_stack(), JobFibre)
+
+
 def when_mixed(call: Callable[[type[JobFibre]], object]) -> None:
     """Have call(kind) called when jobs begin to run on fibres of another kind; now, if they do."""
     if _job.kind is not JobFibre:
@@ -42,6 +51,20 @@ def _give_way() -> None:
 
     class GreenletJobFibre(JobFibreBase, _fibre_greenlet.Fibre):
         __slots__ = _job.SLOTS
+
+        def warm_up(self) -> None:
+            if _in_native_job():
+                raise JobStateError(
+                    "greenlet was imported after this job was started: stacks for later jobs cannot"
+                    " be made inside of it; reserve them outside"
+                )
+            super().warm_up()
+
+        def retire(self) -> None:
+            if _in_native_job():
+                _put_off.append(self)
+            else:
+                super().retire()
 
     kind: Any = GreenletJobFibre
     for name in ("FibreError", "FibreExit", "current", "enclosing"):
@@ -74,8 +97,10 @@ def _start_on_greenlet(
         if not greenlet_is_in():
             return None
         _give_way()
-    if isinstance(native_current(), JobFibre):
+    if _in_native_job():
         return None
+    while _put_off:
+        _put_off.pop().retire()
     job: Job[Any] = _job.reference["launch"](pool, wait_ctx, driver, fn, args, kwargs)
     return job
 
@@ -85,7 +110,7 @@ def _resume_on_greenlet(job: Job[Any]) -> bool:
     fibre = job._fibre
     if type(fibre) is not _job.kind or fibre.state is not State.PAUSED:
         raise job._refusal(Step.RESUME)
-    if isinstance(native_current(), JobFibre):
+    if _in_native_job():
         raise JobStateError(
             f"job {job.name!r} was started after greenlet was imported, and cannot be resumed from"
             " inside a job that was started before; resume it outside, or import greenlet before"
@@ -96,8 +121,7 @@ def _resume_on_greenlet(job: Job[Any]) -> bool:
 
 
 if NATIVE:
-    from pausable._native import bind_hooks
-    from pausable._native import current_stack as native_current
+    from pausable._native import bind_hooks, current_stack
 
     if GIVES_WAY:
         bind_hooks({"elsewhere": _start_on_greenlet})

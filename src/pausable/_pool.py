@@ -52,7 +52,7 @@ P = ParamSpec("P")
 DEEP: Final = 1 / 4
 
 #: Of a stack: less does not do for the interpreter's own C code.
-MIN_STACK_BYTES: Final = 128 << 10
+MIN_STACK_BYTES: Final = 384 << 10
 MAX_STACK_BYTES: Final = 1 << 30
 
 #: How long cleanup code of a cancelled job may pause unless told otherwise.
@@ -109,7 +109,7 @@ class JobPool(Pool):
     Args:
         max_size: the most jobs that may be under way at once, 1 or more; None: no limit.
         init_size: fibres to make at once, 0 to `max_size`.
-        stack_size_bytes: of each job's C stack, 128 KiB to 1 GiB; None: 256 KiB, and 1 MiB on
+        stack_size_bytes: of each job's C stack, 384 KiB to 1 GiB; None: 1 MiB, and 2 MiB on
             Python 3.11. It is address space: memory is what a job touches of it. Of no effect on
             greenlet (`pausable.backend`), where jobs use their thread's stack.
 

@@ -1,0 +1,111 @@
+"""Which backend there is, and why."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from native._support import needs_native, run
+
+TELL = "import pausable; print(*pausable.backend(), sep='|')"
+
+
+def test_greenlet_is_what_there_is_when_it_is_asked_for():
+    assert run(TELL, "greenlet") == (0, "greenlet|PAUSABLE_BACKEND says so\n", "")
+
+
+def test_the_default_is_told_as_such():
+    status, out, err = run(TELL, "")
+    assert (status, err) == (0, "")
+    assert out.endswith("|it is the default\n")
+
+
+@needs_native
+@pytest.mark.parametrize("wish", ["native", "auto"])
+def test_native_is_what_there_is_when_it_is_asked_for(wish):
+    assert run(TELL, wish) == (0, "native|PAUSABLE_BACKEND says so\n", "")
+
+
+def test_what_is_no_backend_is_refused_with_the_choices():
+    status, out, err = run(TELL, "fast")
+    assert (status, out) == (1, "")
+    assert "PAUSABLE_BACKEND has to be one of auto, greenlet, native, not 'fast'" in err
+
+
+BROKEN = """
+import importlib.abc, sys
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "pausable._native":
+            raise ImportError("no such symbol")
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_a_core_that_cannot_be_loaded_leaves_greenlet_and_the_reason():
+    status, out, err = run(BROKEN + TELL, "auto")
+    assert (status, err) == (0, "")
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        assert out == "greenlet|the native core cannot be imported: no such symbol\n"
+    else:
+        assert out.startswith("greenlet|the native core is for CPython 3.11 to 3.13, not 3.")
+
+
+def test_a_core_that_cannot_be_loaded_is_an_error_where_it_was_demanded():
+    status, out, err = run(BROKEN + TELL, "native")
+    assert (status, out) == (1, "")
+    assert "ImportError: PAUSABLE_BACKEND is 'native', but the native core" in err
+
+
+@needs_native
+def test_a_core_that_fails_its_own_test_is_not_used():
+    status, out, err = run(
+        """
+        import importlib, importlib.util, sys, types
+        spec = importlib.util.find_spec("pausable")
+        package = types.ModuleType("pausable")
+        package.__path__ = spec.submodule_search_locations
+        sys.modules["pausable"] = package
+        core = importlib.import_module("pausable._native")
+        selftest = importlib.import_module("pausable._selftest")
+        selftest._body = lambda fibre, log, last: log.append("begun")     # never pauses
+        del sys.modules["pausable"]
+        import pausable
+        print(*pausable.backend(), sep="|")
+        """,
+        "auto",
+    )
+    assert (status, err) == (0, "")
+    assert out.startswith("greenlet|the native core's test of itself failed: ")
+
+
+@needs_native
+def test_pausable_imports_no_greenlet_while_native_is_in_use():
+    program = """
+        import sys, pausable, pausable.openssl, pausable.engines, pausable.testing
+        import asyncio
+        print(asyncio.run(pausable.run(pausable.pause)), "greenlet" in sys.modules)
+    """
+    assert run(program) == (0, "True False\n", "")
+
+
+@needs_native
+def test_the_builtins_have_the_texts_and_modules_of_what_they_stand_in_for():
+    program = """
+        import pausable, inspect
+        for name in ("start", "pause", "current_job", "can_pause"):
+            builtin = getattr(pausable, name)
+            print(builtin.__name__, builtin.__module__, inspect.signature(builtin))
+            assert inspect.getdoc(builtin)
+        print(pausable.Job.__name__, pausable.Job.__module__, pausable.Job.resume.__doc__[:5])
+    """
+    assert run(program) == (
+        0,
+        "start pausable._threads (fn, /, *args, **kwargs)\n"
+        "pause pausable._job ()\n"
+        "current_job pausable._job ()\n"
+        "can_pause pausable._job ()\n"
+        "Job pausable._job Go on\n",
+        "",
+    )

@@ -1,0 +1,304 @@
+"""Native jobs and greenlet in one process: who imports what first, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from native._support import needs_native, run
+
+pytestmark = needs_native
+
+STEPS = """
+import asyncio, pausable, sys
+def steps(n, value=None):
+    for _ in range(n):
+        assert pausable.pause()
+    return value
+def kind(job):
+    return type(job._fibre).__name__
+"""
+
+
+def test_greenlet_before_pausable_is_the_backend():
+    assert run(f"import greenlet\n{STEPS}\nprint(*pausable.backend(), sep='|')", "auto") == (
+        0,
+        "greenlet|greenlet was imported before pausable\n",
+        "",
+    )
+
+
+def test_greenlet_after_pausable_is_the_backend_of_new_jobs_only():
+    program = f"""
+{STEPS}
+old = pausable.start(steps, 2, "old")
+idle = pausable.start(steps, 0)
+import greenlet
+print(*pausable.backend(), sep="|")
+new = pausable.start(steps, 2, "new")
+print(kind(old), kind(new), pausable.thread_pool())
+greenlet.greenlet(old.resume).switch()              # others' greenlets may drive both kinds
+greenlet.greenlet(new.resume).switch()
+print(old.resume(), new.resume(), old.result(), new.result(), pausable.thread_pool())
+"""
+    assert run(program, "auto") == (
+        0,
+        "greenlet|greenlet was imported after pausable\n"
+        "JobFibre GreenletJobFibre <JobPool paused=2 idle=0 max_size=None>\n"
+        "True True old new <JobPool paused=0 idle=1 max_size=None>\n",
+        "",
+    )
+
+
+def test_an_import_of_greenlet_that_fails_changes_nothing():
+    program = f"""
+{STEPS}
+sys.modules["greenlet"] = None
+try:
+    import greenlet
+except ImportError:
+    pass
+del sys.modules["greenlet"]
+class Nothing:
+    def find_spec(self, name, *_):
+        if name == "greenlet":
+            raise ModuleNotFoundError("not installed", name=name)
+sys.meta_path.insert(1, Nothing())                  # after the one that notices the attempt
+try:
+    import greenlet
+except ImportError as exc:
+    print(exc)
+jobs = [pausable.start(steps, 1, n) for n in range(3)]
+print({{kind(job) for job in jobs}}, [job.resume() for job in jobs], *pausable.backend())
+print(pausable.thread_pool())
+"""
+    assert run(program, "auto") == (
+        0,
+        "not installed\n{'JobFibre'} [True, True, True] native PAUSABLE_BACKEND says so\n"
+        "<JobPool paused=0 idle=3 max_size=None>\n",
+        "",
+    )
+
+
+def test_a_native_job_that_meets_greenlet_ends_natively_and_is_refused_what_would_crash():
+    program = f"""
+{STEPS}
+def meets():
+    pausable.pause()
+    import greenlet
+    def inside():
+        try:
+            pausable.pause()
+        except pausable.JobStateError as exc:
+            return str(exc)[:58]
+    print(greenlet.greenlet(inside).switch())
+    nested = pausable.start(steps, 2, "nested")     # on its stack: native, too
+    print(kind(nested))
+    pausable.pause()
+    try:
+        outside.resume()
+    except pausable.JobStateError as exc:
+        print(str(exc).partition(" was started")[2][:49])
+    nested.resume()
+    nested.resume()
+    return nested.result()
+with pausable.JobPool(max_size=3) as pool:
+    job = pausable.start(meets)
+    job.resume()
+    outside = pausable.start(steps, 1, "outside")
+    print(kind(outside), job.resume(), job.result(), outside.resume(), outside.result())
+print(pausable.thread_pool(), pausable.pause(), pausable.current_job(), pausable.can_pause())
+"""
+    assert run(program, "auto") == (
+        0,
+        "a job on a native stack cannot pause inside a greenlet tha\n"
+        "JobFibre\n"
+        " after greenlet was imported, and cannot be resum\n"
+        "GreenletJobFibre True nested True outside\n"
+        "<JobPool paused=0 idle=1 max_size=None> False None False\n",
+        "",
+    )
+
+
+def test_a_pool_that_is_full_of_the_other_kind_makes_room():
+    program = f"""
+{STEPS}
+def outer():
+    import greenlet
+    pausable.pause()
+    return [pool.start(steps, 0, n).result() for n in range(3)]
+pool = pausable.JobPool(max_size=2)
+job = pool.start(outer)
+print(pool.start(steps, 0, "on greenlet").result(), pool.stats()[:3])
+print(job.resume(), job.result(), pool.stats()[:3])
+print(pool.start(steps, 0, "again").result(), pool.stats()[:3])
+pool.close()
+"""
+    assert run(program, "auto") == (
+        0,
+        "on greenlet (2, 1, 1)\nTrue [0, 1, 2] (0, 0, 0)\nagain (1, 1, 0)\n",
+        "",
+    )
+
+
+def test_jobs_of_both_kinds_are_shown_cancelled_lost_and_unwound():
+    program = f"""
+{STEPS}
+def noisy(name):
+    try:
+        steps(9)
+    finally:
+        print(name, "unwound")
+old, lost, at_exit = (pausable.start(noisy, f"native {{n}}") for n in range(3))
+import greenlet
+new, new_at_exit = (pausable.start(noisy, f"greenlet {{n}}") for n in range(2))
+print([frame.name for frame in old.stack()] == [frame.name for frame in new.stack()])
+print(pausable.dump().count("is paused at"), len(pausable.jobs()))
+print(old.cancel(), new.cancel())
+del lost
+pausable.start(steps, 0)
+"""
+    status, out, err = run(program, "auto")
+    assert (status, err) == (0, "")
+    assert sorted(out.splitlines()) == sorted([
+        "True", "1 5", "True True", "native 0 unwound", "greenlet 0 unwound", "native 1 unwound",
+        "native 2 unwound", "greenlet 1 unwound",
+    ])  # fmt: skip
+
+
+def test_loops_drive_both_kinds_side_by_side():
+    pytest.importorskip("trio")
+    program = f"""
+{STEPS}
+async def main():
+    tasks = [asyncio.create_task(pausable.run(steps, 3, n)) for n in range(3)]
+    await asyncio.sleep(0)
+    import greenlet
+    tasks += [asyncio.create_task(pausable.run(steps, 3, n)) for n in range(3, 6)]
+    return await asyncio.gather(*tasks)
+print(asyncio.run(main()))
+import trio
+print(trio.run(pausable.run, steps, 2, "trio"), list(pausable.map(str, range(3), jobs=2)))
+"""
+    assert run(program, "auto") == (0, "[0, 1, 2, 3, 4, 5]\ntrio ['0', '1', '2']\n", "")
+
+
+def test_gevent_that_is_imported_late_runs_jobs():
+    pytest.importorskip("gevent")
+    program = f"""
+{STEPS}
+old = pausable.start(steps, 2, "old")
+import gevent
+def body(n):
+    gevent.sleep(0)                                 # switches to the hub, out of the job
+    assert pausable.pause()
+    gevent.sleep(0.001)
+    return n
+jobs = [pausable.start(body, n) for n in range(5)]
+print(gevent.spawn(old.resume).get(), [job.resume() for job in jobs[::-1]], old.resume())
+"""
+    assert run(program, "auto") == (0, "False [True, True, True, True, True] True\n", "")
+
+
+def test_sqlalchemys_asyncio_that_is_imported_late_runs_jobs():
+    pytest.importorskip("sqlalchemy")
+    pytest.importorskip("aiosqlite")
+    program = f"""
+{STEPS}
+async def main():
+    before = asyncio.create_task(pausable.run(steps, 2, "before"))
+    await asyncio.sleep(0)
+    import sqlalchemy, sqlalchemy.ext.asyncio as ext
+    def in_session(connection):
+        job = pausable.start(steps, 2, "job")
+        while not job.done():
+            job.resume()
+        assert pausable.pause()                     # inside SQLAlchemy's greenlet, inside a job
+        return connection.execute(sqlalchemy.text("select 40 + 2")).scalar(), job.result()
+    engine = ext.create_async_engine("sqlite+aiosqlite://")
+    async with engine.connect() as connection:
+        def session():
+            return pausable.wait_for(connection.run_sync(lambda c: c.execute(
+                sqlalchemy.text("select 1")).scalar()))
+        print(await pausable.run(session))
+        async with pausable.portal():
+            print(await connection.run_sync(in_session))
+    await engine.dispose()
+    return await before
+print(asyncio.run(main()))
+"""
+    status, out, err = run(program, "auto")
+    assert (status, out.splitlines()[:1], err) == (0, ["1"], ""), err
+    assert out.splitlines()[1:] == ["(42, 'job')", "before"]
+
+
+def test_greenback_that_is_imported_late_awaits_inside_jobs():
+    pytest.importorskip("greenback")
+    program = f"""
+{STEPS}
+import asyncio
+async def main():
+    before = asyncio.create_task(pausable.run(steps, 2, "before"))
+    await asyncio.sleep(0)
+    import greenback
+    def body(tag):
+        seen = []
+        for step in range(3):
+            seen.append(greenback.await_(asyncio.sleep(0, (tag, step))))
+            assert pausable.pause()
+        return seen
+    async def task(tag):
+        await greenback.ensure_portal()
+        return await pausable.run(body, tag)
+    print((await asyncio.gather(task("a"), task("b")))[1])
+    return await before
+print(asyncio.run(main()))
+"""
+    assert run(program, "auto") == (0, "[('b', 0), ('b', 1), ('b', 2)]\nbefore\n", "")
+
+
+def test_forced_native_refuses_a_pause_in_a_foreign_greenlet_and_the_job_goes_on():
+    program = f"""
+{STEPS}
+import greenlet
+def body():
+    try:
+        greenlet.greenlet(pausable.pause).switch()
+    except pausable.JobStateError as exc:
+        print("refused")
+    assert greenlet.greenlet(lambda: 5).switch() == 5
+    return pausable.pause()
+job = pausable.start(body)
+print(*pausable.backend(), job.resume(), job.result())
+"""
+    assert run(program, "native") == (
+        0,
+        "refused\nnative PAUSABLE_BACKEND says so True True\n",
+        "",
+    )
+
+
+def test_what_would_switch_to_greenlets_inside_a_native_job_is_put_off_or_refused():
+    program = f"""
+{STEPS}
+def body():
+    pausable.pause()
+    import greenlet
+    pausable.pause()
+    pool.shrink()                                   # has an idle fibre on greenlet
+    try:
+        pool.reserve(3)
+    except pausable.JobStateError as exc:
+        print(str(exc)[:28])
+    return pool.start(steps, 0, "native").result()
+pool = pausable.JobPool()
+job = pool.start(body)
+job.resume()
+print(kind(pool.start(steps, 1)), pool.start(steps, 0, 1).result(), pool.stats()[:3])
+print(job.resume(), job.result(), pool.start(steps, 0, "on greenlet").result())
+pool.close(cancel=True)
+"""
+    assert run(program, "auto") == (
+        0,
+        "GreenletJobFibre 1 (2, 1, 1)\ngreenlet was imported after \nTrue native on greenlet\n",
+        "",
+    )
