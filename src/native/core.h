@@ -119,6 +119,7 @@ HIDDEN PyObject *fibre_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 HIDDEN int stack_switch_checked(Stack *to);
 HIDDEN Stack *resumer_stack(PyObject *resumer);
 HIDDEN PyObject *stack_frame(Stack *self);
+HIDDEN PyObject *stack_get_context(Stack *self, void *closure);
 HIDDEN PyObject *context_with(PyObject *vars);
 HIDDEN PyObject *make_job_type(PyObject *module, PyObject *reference);
 HIDDEN PyObject *instead_of(PyObject *module, PyObject *reference);

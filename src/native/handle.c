@@ -8,7 +8,7 @@
  *   found it, else when it is freed.
  * - Freed handles are kept for the next job: making one is a good part of what a start costs.
  */
-#include "core.h"
+#include "job.h"
 
 #define KEPT_HANDLES 256
 
@@ -136,7 +136,7 @@ static PyMemberDef job_members[] = {
     {NULL},
 };
 
-extern HIDDEN PyObject *job_resume(PyObject *self, PyObject *none);
+
 
 static PyMethodDef job_methods[] = {
     {"resume", job_resume, METH_NOARGS, NULL},

@@ -21,6 +21,14 @@
 #error "pausable._native needs the GIL; on free-threaded builds jobs run on greenlet"
 #endif
 
+/* How many calls are left. Never less than none, although the limit may have been lowered while the
+ * job was paused: the interpreter takes much less for an overflow in an overflow, and gives up. */
+static inline int
+pystate_room(int limit, int depth)
+{
+    return depth < limit ? limit - depth : 0;
+}
+
 /* What a level of recursion in C may take, from 3.12 on, where these are counted apart. Most take less
  * than 1 KiB; list.sort, with its buffer, is the worst known: 5 KiB for two levels. */
 #define PYSTATE_LEVEL_BYTES 2560
@@ -60,7 +68,7 @@ pystate_minor_load(PyThreadState *ts, const pystate_minor *from, int tracing_bef
         from->cframe->use_tracing =
             (tracing == 0 && (ts->c_tracefunc != NULL || ts->c_profilefunc != NULL)) ? 255 : 0;
     ts->cframe = from->cframe;
-    ts->recursion_remaining = ts->recursion_limit - from->depth;
+    ts->recursion_remaining = pystate_room(ts->recursion_limit, from->depth);
     ts->trash_delete_nesting = from->trash;
     ts->tracing_what = from->event;
 }
@@ -126,7 +134,7 @@ pystate_minor_load(PyThreadState *ts, const pystate_minor *from, int tracing_bef
     (void)tracing_before;
     (void)tracing;
     ts->cframe = from->cframe;
-    ts->py_recursion_remaining = ts->py_recursion_limit - from->depth;
+    ts->py_recursion_remaining = pystate_room(ts->py_recursion_limit, from->depth);
     ts->c_recursion_remaining = from->c_remaining;
     ts->trash.delete_nesting = from->trash;
     ts->what_event = from->event;
@@ -191,7 +199,7 @@ pystate_minor_load(PyThreadState *ts, const pystate_minor *from, int tracing_bef
     (void)tracing_before;
     (void)tracing;
     ts->current_frame = from->frame;
-    ts->py_recursion_remaining = ts->py_recursion_limit - from->depth;
+    ts->py_recursion_remaining = pystate_room(ts->py_recursion_limit, from->depth);
     ts->c_recursion_remaining = from->c_remaining;
     ts->what_event = from->event;
 }

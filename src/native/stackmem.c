@@ -13,10 +13,10 @@
  * - The GIL is the lock.
  * Rejected: a mapping per stack (three times the cost, and the limit on mappings again).
  */
-#define _GNU_SOURCE
+#include <Python.h> /* first, as it asks: it sets _GNU_SOURCE, too */
+
 #include "stackmem.h"
 
-#include <Python.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>

@@ -39,13 +39,13 @@ MUTANTS = [
     Mutant(
         "recursion",
         "pystate.h",
-        "    ts->recursion_remaining = ts->recursion_limit - from->depth;\n",
+        "    ts->recursion_remaining = pystate_room(ts->recursion_limit, from->depth);\n",
         minors=(11,),
     ),
     Mutant(
         "recursion",
         "pystate.h",
-        "    ts->py_recursion_remaining = ts->py_recursion_limit - from->depth;\n",
+        "    ts->py_recursion_remaining = pystate_room(ts->py_recursion_limit, from->depth);\n",
         minors=(12, 13),
     ),
     Mutant(

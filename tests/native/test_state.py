@@ -152,6 +152,27 @@ def test_a_limit_that_is_raised_while_a_job_is_paused_holds_in_it():
         sys.setrecursionlimit(limit)
 
 
+def test_a_limit_that_is_lowered_below_the_depth_of_a_paused_job_is_an_error_in_it():
+    def down(levels):
+        if levels:
+            return down(levels - 1)
+        pausable.pause()
+        try:
+            depth(1)
+        except RecursionError:
+            return "went on"
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 500)
+    job = pausable.start(down, limit - 50)
+    sys.setrecursionlimit(limit // 2)
+    try:
+        job.resume()
+    finally:
+        sys.setrecursionlimit(limit)
+    assert job.result() == "went on"
+
+
 def test_calls_in_c_below_paused_jobs_are_not_the_callers():
     jobs = [pausable.start(in_c, 15, pausable.pause) for _ in range(1000)]
     assert in_c(30, lambda: "room is left") == "room is left"

@@ -1,0 +1,166 @@
+/* Resuming jobs, and their end.
+ *
+ * Rules:
+ * - Where the reference compares two contexts, this compares what they consist of: a context that
+ *   nobody has set a variable in is left alone.
+ * - A job has ended for everybody (its outcome is set, its fibre let go of) before anything is called
+ *   that may run code: callbacks, hooks.
+ */
+#include "job.h"
+
+/* So many idle stacks of a pool keep what they touched; see fibre_trim_if_deep for the others. */
+#define WARM_STACKS 64
+
+/* Leave nothing of a call in its fibre, and give that back to its pool.
+ *
+ * Returns 0, or -1 with an exception set: the job's own, if it is one that whoever drives jobs must
+ * not miss, or what a hook raised. */
+int
+job_end(Job *job, Fibre *fibre)
+{
+    int failed = 0;
+    Py_INCREF(fibre);
+    Py_XSETREF(job->value, fibre->value);
+    fibre->value = NULL;
+    PyObject *exc = fibre->exc;
+    fibre->exc = NULL;
+    if (unlikely(exc == Py_None))
+        Py_CLEAR(exc);
+    Py_XSETREF(job->exc, exc);
+    Py_SETREF(job->fibre, Py_NewRef(Py_None));
+    fibre->weak_job = NULL;
+    Py_CLEAR(fibre->job);
+    Py_CLEAR(fibre->resumer);
+    Py_CLEAR(fibre->entered);
+    Py_CLEAR(fibre->vars);
+    if (fibre->base.c != NULL)
+        Py_CLEAR(fibre->base.c->py.context);
+    Py_CLEAR(fibre->context);
+    if (unlikely(exc != NULL)) {
+        PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
+        failed |= done == NULL;
+        Py_XDECREF(done);
+    }
+    if (unlikely(fibre->notable) && !failed) {
+        PyObject *done = PyObject_CallFunctionObjArgs(hooks.settle, job, fibre, NULL);
+        failed |= done == NULL;
+        Py_XDECREF(done);
+    }
+    else if (unlikely(fibre->pool == NULL || fibre->pool->idle == NULL))
+        ; /* it belongs nowhere: nobody will use it again */
+    else if (unlikely(hooks.given_way != NULL)) {
+        PyObject *done =
+            PyObject_CallMethodOneArg((PyObject *)fibre->pool, names.drop, (PyObject *)fibre);
+        failed |= done == NULL;
+        Py_XDECREF(done);
+    }
+    else if (likely(PyList_CheckExact(fibre->pool->idle))) {
+        failed |= PyList_Append(fibre->pool->idle, (PyObject *)fibre) < 0;
+        if (unlikely(PyList_GET_SIZE(fibre->pool->idle) > WARM_STACKS))
+            fibre_trim_if_deep(fibre);
+    }
+    else {
+        PyObject *done = PyObject_CallMethodOneArg(fibre->pool->idle, names.append, (PyObject *)fibre);
+        failed |= done == NULL;
+        Py_XDECREF(done);
+    }
+    Py_DECREF(fibre);
+    if (unlikely(exc != NULL) && !failed &&
+        (PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt) ||
+         PyErr_GivenExceptionMatches(exc, PyExc_SystemExit))) {
+        /* As asyncio's tasks do: whoever drives jobs must not miss a Ctrl-C that hit one of them. */
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+        return -1;
+    }
+    return failed ? -1 : 0;
+}
+
+/* Make a context of what one had in it. */
+PyObject *
+context_with(PyObject *vars)
+{
+    PyObject *context = PyContext_New();
+    if (context != NULL)
+        Py_SETREF(((pystate_context *)context)->vars, Py_NewRef(vars));
+    return context;
+}
+
+/* Set in the current context what the job changed in its own. */
+static COLD int
+publish(Fibre *fibre)
+{
+    PyObject *before = context_with(fibre->vars);
+    if (before == NULL)
+        return -1;
+    PyObject *done = PyObject_CallFunctionObjArgs(hooks.publish, fibre->context, before, NULL);
+    Py_DECREF(before);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static inline int
+has_changed(Fibre *fibre)
+{
+    return pystate_context_vars(fibre->context) != fibre->vars;
+}
+
+/* The call on `fibre` has ended: do what is due on the side of whoever sees it end. */
+int
+job_finish(Job *job, Fibre *fibre)
+{
+    if (fibre->vars == NULL)
+        Py_CLEAR(fibre->driver);
+    else if (unlikely(has_changed(fibre)) && publish(fibre) < 0) {
+        PyObject *type, *exc, *tb; /* Ctrl-C: the books are closed all the same */
+        PyErr_Fetch(&type, &exc, &tb);
+        if (job_end(job, fibre) < 0)
+            PyErr_Clear();
+        PyErr_Restore(type, exc, tb);
+        return -1;
+    }
+    return job_end(job, fibre);
+}
+
+PyObject *
+job_resume(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    Job *job = (Job *)self;
+    Fibre *fibre = (Fibre *)job->fibre;
+    if (unlikely(fibre == NULL || Py_TYPE(fibre) != (PyTypeObject *)hooks.fibre_type ||
+                 fibre->state != PAUSED))
+        return PyObject_CallOneArg(hooks.refuse_resume, self);
+    Thread *thread = here();
+    if (unlikely(thread == NULL))
+        return NULL;
+    if (unlikely((PyObject *)thread->current != fibre->resumer)) {
+        PyObject *done =
+            PyObject_CallMethodOneArg(self, names.change_resumer, (PyObject *)fibre);
+        if (done == NULL)
+            return NULL;
+        Py_DECREF(done);
+        if (fibre->base.thread != thread) {
+            raise_from_hook(hooks.dead_stack, job);
+            return NULL;
+        }
+        if ((PyObject *)fibre != job->fibre || fibre->state != PAUSED) /* a warning's filter ran code */
+            return PyObject_CallOneArg(hooks.refuse_resume, self);
+    }
+    if (unlikely(greenlet_getcurrent != NULL) && note_greenlet(fibre) < 0)
+        return NULL;
+    Py_INCREF(fibre);
+    Py_INCREF(job);
+    stack_enter(thread, &fibre->base);
+
+    PyObject *done = NULL;
+    if (fibre->state == PAUSED)
+        done = Py_NewRef(Py_False);
+    else if (likely(fibre->state == ENDED)) {
+        if (likely(job_finish(job, fibre) == 0))
+            done = Py_NewRef(Py_True);
+    }
+    else
+        raise_from_hook(hooks.foreign_switch, job);
+    Py_DECREF(fibre);
+    Py_DECREF(job);
+    return done;
+}

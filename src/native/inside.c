@@ -1,0 +1,126 @@
+/* What code inside of a job calls: pausing, and asking which job it is in.
+ *
+ * Rules:
+ * - A job is found by asking which stack runs, and is there while that is RUNNING: code that runs when
+ *   its call has just ended, on the same stack, is in no job.
+ */
+#include "job.h"
+
+/* Return the fibre of the job that is running in this thread, or NULL. */
+static inline Fibre *
+running(Thread *thread)
+{
+    Fibre *fibre = (Fibre *)thread->current;
+    if (likely(Py_TYPE(fibre) == (PyTypeObject *)hooks.fibre_type && fibre->state == RUNNING))
+        return fibre;
+    return NULL;
+}
+
+static COLD int
+asks(Fibre *fibre, PyObject *method)
+{
+    PyObject *answer = PyObject_CallMethodNoArgs((PyObject *)fibre, method);
+    if (answer == NULL)
+        return -1;
+    int truth = PyObject_IsTrue(answer);
+    Py_DECREF(answer);
+    return truth;
+}
+
+/* pause() -> bool */
+PyObject *
+native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
+{
+    if (unlikely(nargs != 0)) {
+        PyErr_Format(PyExc_TypeError, "pause() takes 0 positional arguments but %zd %s given", nargs,
+                     nargs == 1 ? "was" : "were");
+        return NULL;
+    }
+    Thread *thread = here();
+    if (unlikely(thread == NULL))
+        return NULL;
+    Fibre *fibre = running(thread);
+    if (unlikely(fibre == NULL))
+        return PyObject_CallNoArgs(hooks.outside);
+    if (unlikely(fibre->alert)) {
+        int may = asks(fibre, names.may_pause);
+        if (may <= 0)
+            return may < 0 ? NULL : Py_NewRef(Py_False);
+    }
+    Stack *to = resumer_stack(fibre->resumer);
+    if (unlikely(to == NULL || to->thread != thread || to->c == NULL)) {
+        PyErr_SetString(FibreError, "pausable: nobody has resumed the job that pauses");
+        return NULL;
+    }
+    if (unlikely(greenlet_getcurrent != NULL) && check_greenlet(fibre) < 0)
+        return NULL;
+    fibre->state = PAUSED;
+    stack_enter(thread, to);
+    fibre->state = RUNNING;
+    if (unlikely(fibre->alert) && asks(fibre, names.resumed) < 0)
+        return NULL; /* a job that is unwound begins no window */
+    if (is_set(fibre->wait_ctx)) {
+        PyObject *done = PyObject_CallMethodNoArgs(fibre->wait_ctx, names.reset);
+        if (done == NULL)
+            return NULL;
+        Py_DECREF(done);
+    }
+    Py_RETURN_TRUE;
+}
+
+PyObject *
+native_current_fibre(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
+{
+    Thread *thread = here();
+    if (thread == NULL || nargs != 0) {
+        if (thread != NULL)
+            PyErr_SetString(PyExc_TypeError, "current_fibre() takes no arguments");
+        return NULL;
+    }
+    Fibre *fibre = running(thread);
+    if (unlikely(fibre == NULL && hooks.given_way != NULL))
+        return PyObject_CallNoArgs(references.current_fibre);
+    return Py_NewRef(fibre != NULL ? (PyObject *)fibre : Py_None);
+}
+
+PyObject *
+native_current_job(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
+{
+    Thread *thread = here();
+    if (thread == NULL || nargs != 0) {
+        if (thread != NULL)
+            PyErr_SetString(PyExc_TypeError, "current_job() takes no arguments");
+        return NULL;
+    }
+    Fibre *fibre = running(thread);
+    if (unlikely(fibre == NULL && hooks.given_way != NULL))
+        return PyObject_CallNoArgs(references.current_job);
+    if (fibre == NULL)
+        Py_RETURN_NONE;
+    PyObject *job = (PyObject *)(fibre->job != NULL ? fibre->job : fibre->weak_job);
+    return Py_NewRef(job != NULL ? job : Py_None);
+}
+
+PyObject *
+native_can_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
+{
+    Thread *thread = here();
+    if (thread == NULL || nargs != 0) {
+        if (thread != NULL)
+            PyErr_SetString(PyExc_TypeError, "can_pause() takes no arguments");
+        return NULL;
+    }
+    Fibre *fibre = running(thread);
+    if (unlikely(fibre == NULL && hooks.given_way != NULL))
+        return PyObject_CallNoArgs(references.can_pause);
+    if (fibre == NULL)
+        Py_RETURN_FALSE;
+    if (likely(!fibre->alert)) /* blocks set it */
+        Py_RETURN_TRUE;
+    PyObject *blocks = PyObject_GetAttr((PyObject *)fibre, names.blocks);
+    if (blocks == NULL)
+        return NULL;
+    int blocked = PyObject_IsTrue(blocks);
+    Py_DECREF(blocks);
+    return blocked < 0 ? NULL : PyBool_FromLong(!blocked);
+}

@@ -1,0 +1,311 @@
+/* Starting jobs.
+ *
+ * Rules:
+ * - A fibre takes the starter's reference to its job along until the first pause; then it borrows it.
+ * - What goes wrong before the call has begun leaves the fibre idle in its pool.
+ */
+#include "job.h"
+
+/* A call: either a vector, as builtins get it, or a tuple and a dict. */
+typedef struct {
+    PyObject *fn;
+    PyObject *const *vector;
+    Py_ssize_t nargs;
+    PyObject *names; /* of keywords, whose values follow in `vector` */
+    PyObject *args;  /* NULL: it is a vector */
+    PyObject *kwargs;
+    PyObject *owned; /* what the latter two are borrowed from, or NULL */
+} call;
+
+static PyObject *
+name_of(PyObject *fn)
+{
+    if (likely(PyFunction_Check(fn)))
+        return Py_NewRef(((PyFunctionObject *)fn)->func_name);
+    PyObject *name = PyObject_GetAttr(fn, names.name);
+    if (name == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        name = PyObject_CallOneArg(hooks.name_of, fn);
+    }
+    return name;
+}
+
+/* Make a tuple and a dict of a vector. */
+static COLD int
+call_as_tuple(call *it)
+{
+    if (it->args != NULL)
+        return 0;
+    PyObject *args = PyTuple_New(it->nargs), *kwargs = NULL;
+    if (args == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < it->nargs; i++)
+        PyTuple_SET_ITEM(args, i, Py_NewRef(it->vector[i]));
+    Py_ssize_t named = it->names != NULL ? PyTuple_GET_SIZE(it->names) : 0;
+    if (named > 0) {
+        if ((kwargs = PyDict_New()) == NULL) {
+            Py_DECREF(args);
+            return -1;
+        }
+        for (Py_ssize_t i = 0; i < named; i++)
+            if (PyDict_SetItem(kwargs, PyTuple_GET_ITEM(it->names, i),
+                               it->vector[it->nargs + i]) < 0) {
+                Py_DECREF(args);
+                Py_DECREF(kwargs);
+                return -1;
+            }
+    }
+    it->owned = PyTuple_Pack(2, args, kwargs != NULL ? kwargs : Py_None);
+    it->args = args;
+    it->kwargs = kwargs;
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
+    return it->owned == NULL ? -1 : 0;
+}
+
+/* Have the pool make or find a fibre; the call may be exchanged (jobs that are watched). */
+static COLD Fibre *
+take_slowly(Pool *pool, Job *job, call *it)
+{
+    if (call_as_tuple(it) < 0)
+        return NULL;
+    PyObject *got = PyObject_CallFunctionObjArgs(hooks.take, pool, job, it->fn, it->args,
+                                                 it->kwargs ? it->kwargs : Py_None, NULL);
+    if (got == NULL)
+        return NULL;
+    if (!PyTuple_Check(got) || PyTuple_GET_SIZE(got) != 4 ||
+        !PyObject_TypeCheck(PyTuple_GET_ITEM(got, 0), &Fibre_Type) ||
+        ((Fibre *)PyTuple_GET_ITEM(got, 0))->active || !PyTuple_Check(PyTuple_GET_ITEM(got, 2))) {
+        Py_DECREF(got);
+        PyErr_SetString(PyExc_SystemError, "pausable: a pool gave out what is no idle fibre");
+        return NULL;
+    }
+    Py_XSETREF(it->owned, got);
+    it->fn = PyTuple_GET_ITEM(got, 1);
+    it->args = PyTuple_GET_ITEM(got, 2);
+    it->kwargs = PyTuple_GET_ITEM(got, 3) == Py_None ? NULL : PyTuple_GET_ITEM(got, 3);
+    return (Fibre *)Py_NewRef(PyTuple_GET_ITEM(got, 0));
+}
+
+static inline __attribute__((always_inline)) Fibre *
+take(Pool *pool, Job *job, call *it)
+{
+    PyObject *idle = pool->idle;
+    if (likely(idle != NULL && PyList_CheckExact(idle))) {
+        Py_ssize_t count = PyList_GET_SIZE(idle);
+        if (likely(count > 0)) {
+            PyObject *last = PyList_GET_ITEM(idle, count - 1);
+            if (likely(PyObject_TypeCheck(last, &Fibre_Type) && !((Fibre *)last)->active)) {
+                Py_SET_SIZE(idle, count - 1); /* its reference is ours now */
+                return (Fibre *)last;
+            }
+        }
+    }
+    return take_slowly(pool, job, it);
+}
+
+/* Give the job its context; returns 0, or -1 with an exception set. */
+static inline int
+set_context(Fibre *fibre, PyObject *driver)
+{
+    PyObject *context;
+    if (likely(driver == NULL)) {
+        context = PyContext_CopyCurrent();
+        if (unlikely(context == NULL))
+            return -1;
+        Py_XSETREF(fibre->vars, Py_NewRef(pystate_context_vars(context)));
+    }
+    else {
+        context = PyObject_GetAttr(driver, names.context);
+        if (context == NULL || !PyContext_CheckExact(context)) {
+            Py_XDECREF(context);
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_TypeError, "a driver's context has to be a Context");
+            return -1;
+        }
+        Py_XSETREF(fibre->driver, Py_NewRef(driver));
+    }
+    Py_XSETREF(fibre->context, context);
+    Py_XSETREF(fibre->base.c->py.context, Py_NewRef(context));
+    return 0;
+}
+
+/* A driver may want a frame of its own below the job's (trio: for its protection from Ctrl-C). */
+static int
+set_outermost(call *it, PyObject *driver)
+{
+    PyObject *outermost = PyObject_GetAttr(driver, names.outermost);
+    if (outermost == NULL)
+        return -1;
+    if (outermost == Py_None) {
+        Py_DECREF(outermost);
+        return 0;
+    }
+    if (call_as_tuple(it) < 0) {
+        Py_DECREF(outermost);
+        return -1;
+    }
+    PyObject *owned = Py_BuildValue("(N(OOO)O)", outermost, it->fn, it->args,
+                                    it->kwargs ? it->kwargs : Py_None,
+                                    it->owned ? it->owned : Py_None);
+    if (owned == NULL)
+        return -1;
+    Py_XSETREF(it->owned, owned);
+    it->fn = PyTuple_GET_ITEM(owned, 0);
+    it->args = PyTuple_GET_ITEM(owned, 1);
+    it->kwargs = NULL;
+    return 0;
+}
+
+/* Greenlet is in the process: start the job there. NULL without an exception: not this one. */
+static COLD PyObject *
+start_elsewhere(Pool *pool, PyObject *wait_ctx, PyObject *driver, call *it)
+{
+    if (call_as_tuple(it) < 0)
+        return NULL;
+    PyObject *job = PyObject_CallFunctionObjArgs(
+        hooks.elsewhere, pool, wait_ctx ? wait_ctx : Py_None, driver ? driver : Py_None, it->fn,
+        it->args, it->kwargs ? it->kwargs : Py_None, NULL);
+    if (job == Py_None)
+        Py_CLEAR(job);
+    else
+        Py_CLEAR(it->owned);
+    return job;
+}
+
+static inline __attribute__((always_inline)) PyObject *
+start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call *it)
+{
+    if (unlikely(greenlet_getcurrent != NULL) && hooks.elsewhere != NULL) {
+        PyObject *started = start_elsewhere(pool, wait_ctx, driver, it);
+        if (started != NULL || PyErr_Occurred())
+            return started;
+    }
+    PyObject *name = name_of(it->fn);
+    if (unlikely(name == NULL)) {
+        Py_XDECREF(it->owned);
+        return NULL;
+    }
+    Job *job = job_new();
+    if (unlikely(job == NULL)) {
+        Py_DECREF(name);
+        Py_XDECREF(it->owned);
+        return NULL;
+    }
+    job->name = name; /* from here on it is the job's */
+    PyObject *asked_for = it->fn;
+    Fibre *fibre = take(pool, job, it);
+    if (unlikely(fibre == NULL)) {
+        Py_XDECREF(it->owned);
+        Py_DECREF(job);
+        return NULL;
+    }
+    job->fibre = Py_NewRef(fibre);
+    fibre->job = (Job *)Py_NewRef(job);
+    if (unlikely(fibre_make_stack(fibre) < 0 || fibre->base.thread != thread ||
+                 set_context(fibre, driver) < 0))
+        goto not_begun;
+    /* A job that is watched has such a frame (_watch.run), and one more would be a native one. */
+    if (driver != NULL && it->fn == asked_for && set_outermost(it, driver) < 0)
+        goto not_begun;
+    Py_XSETREF(fibre->resumer, Py_NewRef(thread->current));
+    if (wait_ctx != NULL) {
+        PyObject *done = PyObject_CallFunctionObjArgs(hooks.wait_in, fibre, wait_ctx, NULL);
+        if (done == NULL)
+            goto not_begun;
+        Py_DECREF(done);
+    }
+    if (unlikely(greenlet_getcurrent != NULL) && note_greenlet(fibre) < 0)
+        goto not_begun;
+    fibre->fn = Py_NewRef(it->fn);
+    if (likely(it->args == NULL)) {
+        fibre->vector = it->vector;
+        fibre->nargs = it->nargs;
+        fibre->kwargs = Py_XNewRef(it->names);
+    }
+    else {
+        fibre->args = Py_NewRef(it->args);
+        fibre->kwargs = Py_XNewRef(it->kwargs);
+    }
+    Py_CLEAR(it->owned);
+    fibre_begin(thread, fibre);
+
+    if (fibre->state == PAUSED) {
+        fibre->weak_job = job;
+        Py_CLEAR(fibre->job); /* not the last reference: we have one */
+        Py_DECREF(fibre);
+        return (PyObject *)job;
+    }
+    if (unlikely(fibre->state != ENDED)) {
+        raise_from_hook(hooks.foreign_switch, job);
+        Py_DECREF(fibre);
+        Py_DECREF(job);
+        return NULL;
+    }
+    int failed = job_finish(job, fibre);
+    Py_DECREF(fibre);
+    if (unlikely(failed)) {
+        Py_DECREF(job);
+        return NULL;
+    }
+    return (PyObject *)job;
+
+not_begun : {
+    PyObject *type, *exc, *tb;
+    if (!PyErr_Occurred())
+        PyErr_SetString(FibreError, "the pool gave out a stack of another thread");
+    PyErr_Fetch(&type, &exc, &tb);
+    Py_XDECREF(it->owned);
+    Py_CLEAR(fibre->driver);
+    fibre->state = ENDED;
+    if (job_end(job, fibre) < 0)
+        PyErr_Clear();
+    Py_DECREF(fibre);
+    Py_DECREF(job);
+    PyErr_Restore(type, exc, tb);
+    return NULL;
+}
+}
+
+/* start(fn, /, *args, **kwargs) -> Job */
+PyObject *
+native_start(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
+{
+    if (unlikely(nargs < 1)) {
+        PyErr_SetString(PyExc_TypeError, "start() missing 1 required positional argument: 'fn'");
+        return NULL;
+    }
+    Thread *thread = here();
+    if (unlikely(thread == NULL))
+        return NULL;
+    call it = {.fn = args[0], .vector = args + 1, .nargs = nargs - 1, .names = keywords};
+    PyObject *pool;
+    if (likely(thread->pool != NULL))
+        pool = Py_NewRef(thread->pool);
+    else if ((pool = PyObject_CallNoArgs(hooks.thread_pool)) == NULL)
+        return NULL;
+    PyObject *job = NULL;
+    if (likely(PyObject_TypeCheck(pool, &Pool_Type)))
+        job = start_job(thread, (Pool *)pool, NULL, NULL, &it);
+    else
+        PyErr_SetString(PyExc_TypeError, "pausable: the thread's pool is none");
+    Py_DECREF(pool);
+    return job;
+}
+
+/* launch(pool, wait_ctx, driver, fn, args, kwargs) -> Job */
+PyObject *
+native_launch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 6 || !PyObject_TypeCheck(args[0], &Pool_Type) || !PyTuple_Check(args[4]) ||
+        !(args[5] == Py_None || PyDict_Check(args[5]))) {
+        PyErr_SetString(PyExc_TypeError, "launch(pool, wait_ctx, driver, fn, args, kwargs)");
+        return NULL;
+    }
+    Thread *thread = here();
+    if (thread == NULL)
+        return NULL;
+    call it = {.fn = args[3], .args = args[4], .kwargs = args[5] == Py_None ? NULL : args[5]};
+    return start_job(thread, (Pool *)args[0], args[1] == Py_None ? NULL : args[1],
+                     args[2] == Py_None ? NULL : args[2], &it);
+}
