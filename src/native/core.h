@@ -79,7 +79,8 @@ struct Fibre {
     Py_ssize_t nargs;
     /* the call, as Python code sees it */
     PyObject *resumer, *value, *exc;
-    PyObject *context, *driver, *lost, *wait_ctx;
+    PyObject *context, *driver, *wait_ctx;
+    PyObject *spare; /* a context for the next job, that nobody else has */
     PyObject *entered; /* the greenlet that entered the call, if greenlet is in the process */
     PyObject *vars; /* what the starter's context had in it when the job began */
     Job *job;       /* until the first pause */
@@ -117,7 +118,7 @@ HIDDEN int fibre_make_stack(Fibre *self);
 HIDDEN void fibre_trim_if_deep(Fibre *self);
 HIDDEN PyObject *fibre_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 HIDDEN int stack_switch_checked(Stack *to);
-HIDDEN Stack *resumer_stack(PyObject *resumer);
+HIDDEN Stack *resumer_stack_slowly(PyObject *resumer);
 HIDDEN PyObject *stack_frame(Stack *self);
 HIDDEN PyObject *stack_get_context(Stack *self, void *closure);
 HIDDEN PyObject *context_with(PyObject *vars);
@@ -165,6 +166,15 @@ here(void)
     if (likely(here_now.ts == ts && here_now.ts_id == ts->id))
         return here_now.thread;
     return thread_find(ts);
+}
+
+/* Return the stack behind a `resumer`: itself, or what a stand-in (pausable._fibre.Relay) has. */
+static inline Stack *
+resumer_stack(PyObject *resumer)
+{
+    if (likely(resumer != NULL && Py_TYPE(resumer) == &Thread_Type))
+        return (Stack *)resumer;
+    return resumer_stack_slowly(resumer);
 }
 
 /* Set the running stack aside and go on with `to`; returns when somebody comes back. */

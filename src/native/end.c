@@ -11,6 +11,23 @@
 /* So many idle stacks of a pool keep what they touched; see fibre_trim_if_deep for the others. */
 #define WARM_STACKS 64
 
+/* Let go of the job's context, but keep the object for the next job if nobody else has it.
+ *
+ * It is emptied, so that it holds nothing. To make one is a tenth of what a job costs. */
+static inline void
+keep_context(Fibre *fibre)
+{
+    pystate_context *context = (pystate_context *)fibre->context;
+    fibre->context = NULL;
+    if (likely(context != NULL && Py_REFCNT(context) == 1 && fibre->spare == NULL &&
+               PyContext_CheckExact(context) && context->weakrefs == NULL && !context->entered)) {
+        Py_SETREF(context->vars, Py_NewRef(no_vars));
+        fibre->spare = (PyObject *)context;
+    }
+    else
+        Py_XDECREF(context);
+}
+
 /* Leave nothing of a call in its fibre, and give that back to its pool.
  *
  * Returns 0, or -1 with an exception set: the job's own, if it is one that whoever drives jobs must
@@ -35,7 +52,7 @@ job_end(Job *job, Fibre *fibre)
     Py_CLEAR(fibre->vars);
     if (fibre->base.c != NULL)
         Py_CLEAR(fibre->base.c->py.context);
-    Py_CLEAR(fibre->context);
+    keep_context(fibre);
     if (unlikely(exc != NULL)) {
         PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
         failed |= done == NULL;
@@ -147,8 +164,7 @@ job_resume(PyObject *self, PyObject *Py_UNUSED(none))
     }
     if (unlikely(greenlet_getcurrent != NULL) && note_greenlet(fibre) < 0)
         return NULL;
-    Py_INCREF(fibre);
-    Py_INCREF(job);
+    /* Both are held meanwhile: the job by whoever called this method, the fibre by the job. */
     stack_enter(thread, &fibre->base);
 
     PyObject *done = NULL;
@@ -160,7 +176,5 @@ job_resume(PyObject *self, PyObject *Py_UNUSED(none))
     }
     else
         raise_from_hook(hooks.foreign_switch, job);
-    Py_DECREF(fibre);
-    Py_DECREF(job);
     return done;
 }

@@ -136,8 +136,8 @@ fibre_resident_bytes(Fibre *self, PyObject *Py_UNUSED(none))
 
 /* The fields that hold objects. */
 #define EACH_OBJECT(X)                                                                             \
-    X(fn) X(args) X(kwargs) X(resumer) X(value) X(exc) X(context) X(driver) X(job) X(lost) X(pool) \
-    X(wait_ctx) X(entered) X(vars)
+    X(fn) X(args) X(kwargs) X(resumer) X(value) X(exc) X(context) X(driver) X(job) X(pool) \
+    X(wait_ctx) X(entered) X(vars) X(spare)
 
 static int
 fibre_traverse(Fibre *self, visitproc visit, void *arg)
@@ -206,6 +206,19 @@ fibre_set_resumer(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
         return -1;
     }
     Py_XSETREF(self->resumer, Py_NewRef(value));
+    return 0;
+}
+
+/* On greenlet, the callback of the weak reference to the job. Here a job tells its fibre by itself. */
+static PyObject *
+fibre_get_lost(Fibre *self, void *Py_UNUSED(closure))
+{
+    return PyObject_GetAttrString((PyObject *)self, "_on_lost");
+}
+
+static int
+fibre_set_lost(Fibre *Py_UNUSED(self), PyObject *Py_UNUSED(value), void *Py_UNUSED(closure))
+{
     return 0;
 }
 
@@ -341,7 +354,7 @@ static PyMethodDef fibre_methods[] = {
 #define OBJECT(field) {#field, T_OBJECT, offsetof(Fibre, field), 0, NULL}
 
 static PyMemberDef fibre_members[] = {
-    OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver), OBJECT(lost),
+    OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver),
     OBJECT(wait_ctx),
     {"dying", T_BOOL, offsetof(Fibre, dying), 0, NULL},
     {"alert", T_BOOL, offsetof(Fibre, alert), 0, NULL},
@@ -357,6 +370,7 @@ static PyGetSetDef fibre_getset[] = {
     {"snapshot", (getter)fibre_get_snapshot, (setter)fibre_set_snapshot,
      "The starter's context, as it was when the job began.", NULL},
     {"resumer", (getter)fibre_get_resumer, (setter)fibre_set_resumer, "Who entered last.", NULL},
+    {"lost", (getter)fibre_get_lost, (setter)fibre_set_lost, "Its `_on_lost`.", NULL},
     {"size_bytes", (getter)fibre_get_size, (setter)fibre_set_size, "Of its memory.", NULL},
     {"point", (getter)fibre_get_point, (setter)fibre_set_point, "The fibre itself.", NULL},
     {"dead", (getter)fibre_get_dead, NULL, "A fibre of this kind never dies.", NULL},

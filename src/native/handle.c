@@ -58,9 +58,9 @@ forsake(Fibre *fibre)
     fibre->weak_job = NULL;
     PyErr_Fetch(&type, &exc, &tb);
     Py_INCREF(fibre);
-    PyObject *done = PyObject_CallOneArg(fibre->lost, Py_None);
+    PyObject *done = PyObject_CallMethod((PyObject *)fibre, "_on_lost", "O", Py_None);
     if (done == NULL)
-        PyErr_WriteUnraisable(fibre->lost);
+        PyErr_WriteUnraisable((PyObject *)fibre);
     Py_XDECREF(done);
     Py_DECREF(fibre);
     PyErr_Restore(type, exc, tb);
@@ -106,11 +106,9 @@ job_clear(Job *self)
 }
 
 static void
-job_dealloc(Job *self)
+job_free(Job *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    Py_TRASHCAN_BEGIN(self, job_dealloc)
     if (unlikely(self->weakrefs != NULL))
         PyObject_ClearWeakRefs((PyObject *)self);
     job_clear(self);
@@ -121,6 +119,25 @@ job_dealloc(Job *self)
     else
         PyObject_GC_Del(self);
     Py_DECREF(type);
+}
+
+static inline int
+is_shallow(PyObject *p)
+{
+    return p == NULL || !PyType_IS_GC(Py_TYPE(p));
+}
+
+static void
+job_dealloc(Job *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (likely(is_shallow(self->value) && self->exc == NULL && self->wait_ctx == NULL)) {
+        job_free(self);
+        return;
+    }
+    /* What it holds may hold another job, and so on: such a chain must not recurse. */
+    Py_TRASHCAN_BEGIN(self, job_dealloc)
+    job_free(self);
     Py_TRASHCAN_END
 }
 

@@ -1,6 +1,7 @@
 /* What the core takes over from pausable._job, and what it gives to it. */
 #include "job.h"
 
+PyObject *no_vars;
 job_hooks hooks;
 job_names names;
 job_references references;
@@ -103,6 +104,13 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         PyObject *hook = PyDict_GetItemString(given, all[i].name);
         if (hook != NULL)
             Py_XSETREF(*all[i].at, Py_NewRef(hook));
+    }
+    if (no_vars == NULL) {
+        PyObject *empty = PyContext_New();
+        if (empty == NULL)
+            return NULL;
+        no_vars = Py_NewRef(pystate_context_vars(empty));
+        Py_DECREF(empty);
     }
     if (intern(&names.may_pause, "may_pause") < 0 || intern(&names.resumed, "resumed") < 0 ||
         intern(&names.reset, "_reset") < 0 || intern(&names.context, "context") < 0 ||

@@ -45,6 +45,8 @@ extern HIDDEN job_hooks hooks;
 extern HIDDEN job_names names;
 extern HIDDEN job_references references;
 
+extern HIDDEN PyObject *no_vars; /* what an empty context has in it */
+
 HIDDEN Job *job_new(void);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);

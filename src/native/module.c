@@ -107,36 +107,47 @@ done:
     return known ? 0 : -1;
 }
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "pausable._native",
-    .m_doc = "Call stacks of their own for jobs: the native core.",
-    .m_size = -1,
-    .m_methods = functions,
-};
-
-PyMODINIT_FUNC
-PyInit__native(void)
+/* Interpreters would share the objects that are kept in static variables: there is one that may. */
+static int
+module_exec(PyObject *m)
 {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "pausable._native works in the main interpreter only");
-        return NULL;
+        return -1;
     }
     if (PyType_Ready(&Stack_Type) < 0 || PyType_Ready(&Thread_Type) < 0 ||
         PyType_Ready(&Fibre_Type) < 0 || PyType_Ready(&Pool_Type) < 0 || contexts_are_known() < 0)
-        return NULL;
-    PyObject *m = PyModule_Create(&module);
-    if (m == NULL)
-        return NULL;
-    FibreError = PyErr_NewException("pausable._native.FibreError", PyExc_RuntimeError, NULL);
+        return -1;
+    if (FibreError == NULL)
+        FibreError = PyErr_NewException("pausable._native.FibreError", PyExc_RuntimeError, NULL);
     if (FibreError == NULL || PyModule_AddObjectRef(m, "FibreError", FibreError) < 0 ||
         PyModule_AddObjectRef(m, "Stack", (PyObject *)&Stack_Type) < 0 ||
         PyModule_AddObjectRef(m, "Fibre", (PyObject *)&Fibre_Type) < 0 ||
         PyModule_AddObjectRef(m, "Pool", (PyObject *)&Pool_Type) < 0 ||
         PyModule_AddIntConstant(m, "MIN_STACK_BYTES", STACKMEM_MIN) < 0 ||
-        PyModule_AddIntConstant(m, "MAX_STACK_BYTES", STACKMEM_MAX) < 0) {
-        Py_DECREF(m);
-        return NULL;
-    }
-    return m;
+        PyModule_AddIntConstant(m, "MAX_STACK_BYTES", STACKMEM_MAX) < 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "pausable._native",
+    .m_doc = "Call stacks of their own for jobs: the native core.",
+    .m_methods = functions,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit__native(void)
+{
+    return PyModuleDef_Init(&module);
 }

@@ -306,6 +306,8 @@ typedef struct {
     PyObject_HEAD
     PyObject *previous;
     PyObject *vars;
+    PyObject *weakrefs;
+    int entered;
 } pystate_context;
 
 static inline PyObject *

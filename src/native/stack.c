@@ -108,13 +108,12 @@ pausable_stack_main(Fibre *self)
 
 /* ------------------------------------------------------------------------------------ switching */
 
-/* Return the stack behind a `resumer`: itself, or what a stand-in (pausable._fibre.Relay) has. */
 Stack *
-resumer_stack(PyObject *resumer)
+resumer_stack_slowly(PyObject *resumer)
 {
     if (resumer == NULL)
         return NULL;
-    if (likely(Py_TYPE(resumer) == &Thread_Type || PyObject_TypeCheck(resumer, &Stack_Type)))
+    if (PyObject_TypeCheck(resumer, &Stack_Type))
         return (Stack *)resumer;
     PyObject *stack = PyObject_GetAttrString(resumer, "stack");
     if (stack == NULL || !PyObject_TypeCheck(stack, &Stack_Type)) {

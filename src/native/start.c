@@ -95,7 +95,8 @@ take(Pool *pool, Job *job, call *it)
         Py_ssize_t count = PyList_GET_SIZE(idle);
         if (likely(count > 0)) {
             PyObject *last = PyList_GET_ITEM(idle, count - 1);
-            if (likely(PyObject_TypeCheck(last, &Fibre_Type) && !((Fibre *)last)->active)) {
+            if (likely(Py_TYPE(last) == (PyTypeObject *)hooks.fibre_type &&
+                       !((Fibre *)last)->active)) {
                 Py_SET_SIZE(idle, count - 1); /* its reference is ours now */
                 return (Fibre *)last;
             }
@@ -106,12 +107,18 @@ take(Pool *pool, Job *job, call *it)
 
 /* Give the job its context; returns 0, or -1 with an exception set. */
 static inline int
-set_context(Fibre *fibre, PyObject *driver)
+set_context(Thread *thread, Fibre *fibre, PyObject *driver)
 {
     PyObject *context;
     if (likely(driver == NULL)) {
-        context = PyContext_CopyCurrent();
-        if (unlikely(context == NULL))
+        PyObject *current = thread->ts->context;
+        if (likely(fibre->spare != NULL)) {
+            PyObject **vars = &((pystate_context *)fibre->spare)->vars;
+            context = fibre->spare;
+            fibre->spare = NULL;
+            Py_SETREF(*vars, Py_NewRef(current != NULL ? pystate_context_vars(current) : no_vars));
+        }
+        else if ((context = PyContext_CopyCurrent()) == NULL)
             return -1;
         Py_XSETREF(fibre->vars, Py_NewRef(pystate_context_vars(context)));
     }
@@ -202,8 +209,8 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
     }
     job->fibre = Py_NewRef(fibre);
     fibre->job = (Job *)Py_NewRef(job);
-    if (unlikely(fibre_make_stack(fibre) < 0 || fibre->base.thread != thread ||
-                 set_context(fibre, driver) < 0))
+    if (unlikely((fibre->base.c == NULL && fibre_make_stack(fibre) < 0) || fibre->base.thread != thread ||
+                 set_context(thread, fibre, driver) < 0))
         goto not_begun;
     /* A job that is watched has such a frame (_watch.run), and one more would be a native one. */
     if (driver != NULL && it->fn == asked_for && set_outermost(it, driver) < 0)
@@ -279,16 +286,18 @@ native_start(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t narg
     if (unlikely(thread == NULL))
         return NULL;
     call it = {.fn = args[0], .vector = args + 1, .nargs = nargs - 1, .names = keywords};
-    PyObject *pool;
-    if (likely(thread->pool != NULL))
-        pool = Py_NewRef(thread->pool);
-    else if ((pool = PyObject_CallNoArgs(hooks.thread_pool)) == NULL)
-        return NULL;
-    PyObject *job = NULL;
-    if (likely(PyObject_TypeCheck(pool, &Pool_Type)))
-        job = start_job(thread, (Pool *)pool, NULL, NULL, &it);
-    else
-        PyErr_SetString(PyExc_TypeError, "pausable: the thread's pool is none");
+    if (unlikely(thread->pool == NULL)) {
+        PyObject *pool = PyObject_CallNoArgs(hooks.thread_pool);
+        if (pool == NULL)
+            return NULL;
+        Py_DECREF(pool); /* the thread's thread-local has it */
+        if (thread->pool == NULL) {
+            PyErr_SetString(PyExc_SystemError, "pausable: a thread's pool was not noted");
+            return NULL;
+        }
+    }
+    Pool *pool = (Pool *)Py_NewRef(thread->pool);
+    PyObject *job = start_job(thread, pool, NULL, NULL, &it);
     Py_DECREF(pool);
     return job;
 }

@@ -109,3 +109,44 @@ def test_the_builtins_have_the_texts_and_modules_of_what_they_stand_in_for():
         "Job pausable._job Go on\n",
         "",
     )
+
+
+@needs_native
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="greenlet refuses sub-interpreters there")
+def test_the_core_is_the_main_interpreters_and_others_have_greenlet():
+    program = """
+        import pausable, _xxsubinterpreters as interpreters
+        print(pausable.backend().name)
+        other = interpreters.create()
+        interpreters.run_string(other, "import pausable; print(*pausable.backend(), sep='|')")
+        interpreters.destroy(other)
+        job = pausable.start(pausable.pause)
+        print(job.resume())
+    """
+    assert run(program, "auto") == (
+        0,
+        "native\ngreenlet|the native core cannot be imported: pausable._native works in the main"
+        " interpreter only\nTrue\n",
+        "",
+    )
+
+
+@needs_native
+def test_daemon_threads_in_jobs_do_not_disturb_the_end_of_the_process():
+    program = """
+        import threading, time, pausable
+        def busy():
+            held = pausable.start(pausable.pause)
+            begun.append(held)
+            while True:
+                sum(range(1000))
+        begun = []
+        for _ in range(4):
+            threading.Thread(target=pausable.start, args=(busy,), daemon=True).start()
+        while len(begun) < 4:
+            time.sleep(0)
+        print("end")
+    """
+    status, out, err = run(program)
+    assert (status, out) == (0, "end\n")
+    assert err.count("could not be unwound") == 4

@@ -215,3 +215,12 @@ def test_no_reference_is_left_by_a_hundred_thousand_jobs():
         print(before == counts(), sys.getallocatedblocks() > 0)
     """
     assert run(program) == (0, "True True\n", "")
+
+
+@native_only
+def test_a_long_chain_of_ended_jobs_is_freed_without_recursion():
+    job = None
+    for _ in range(100_000):
+        job = pausable.start(lambda held: [held], job)
+    del job
+    assert pausable.start(pauses, 0, "alive").result() == "alive"
