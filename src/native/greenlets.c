@@ -74,10 +74,8 @@ check_greenlet(Fibre *fibre)
         Py_DECREF(parent);
     }
     Py_DECREF(now);
-    if (same) {
-        Py_CLEAR(fibre->entered); /* idle or set aside, it holds no greenlet of others */
+    if (same)
         return 0;
-    }
     PyObject *exc = PyObject_CallOneArg(refused, (PyObject *)fibre);
     if (exc != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);

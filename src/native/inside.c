@@ -27,6 +27,16 @@ asks(Fibre *fibre, PyObject *method)
     return truth;
 }
 
+/* Whether there are reasons not to pause; they set `alert`, too. */
+static COLD int
+is_blocked(Fibre *fibre)
+{
+    PyObject *blocks = PyObject_GetAttr((PyObject *)fibre, names.blocks);
+    int blocked = blocks != NULL && PyObject_IsTrue(blocks) == 1;
+    Py_XDECREF(blocks);
+    return blocked;
+}
+
 /* pause() -> bool */
 PyObject *
 native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
@@ -42,6 +52,13 @@ native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_s
     Fibre *fibre = running(thread);
     if (unlikely(fibre == NULL))
         return PyObject_CallNoArgs(hooks.outside);
+    /* Before anything is done for the pause. Where it is blocked anyway, it does no harm. */
+    if (unlikely(greenlet_getcurrent != NULL)) {
+        if (fibre->alert && is_blocked(fibre))
+            Py_RETURN_FALSE;
+        if (PyErr_Occurred() || check_greenlet(fibre) < 0)
+            return NULL;
+    }
     if (unlikely(fibre->alert)) {
         int may = asks(fibre, names.may_pause);
         if (may <= 0)
@@ -52,8 +69,7 @@ native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_s
         PyErr_SetString(FibreError, "pausable: nobody has resumed the job that pauses");
         return NULL;
     }
-    if (unlikely(greenlet_getcurrent != NULL) && check_greenlet(fibre) < 0)
-        return NULL;
+    Py_CLEAR(fibre->entered); /* set aside, it holds no greenlet of others */
     fibre->state = PAUSED;
     stack_enter(thread, to);
     fibre->state = RUNNING;
@@ -117,10 +133,6 @@ native_can_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), 
         Py_RETURN_FALSE;
     if (likely(!fibre->alert)) /* blocks set it */
         Py_RETURN_TRUE;
-    PyObject *blocks = PyObject_GetAttr((PyObject *)fibre, names.blocks);
-    if (blocks == NULL)
-        return NULL;
-    int blocked = PyObject_IsTrue(blocks);
-    Py_DECREF(blocks);
-    return blocked < 0 ? NULL : PyBool_FromLong(!blocked);
+    int blocked = is_blocked(fibre);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(!blocked);
 }

@@ -80,11 +80,18 @@ pystate_minor_new(pystate_minor *state, pystate_root *root, Py_ssize_t stack_byt
     state->cframe = &root->cframe;
 }
 
+/* Whether a start would be one call too many. */
+static inline int
+pystate_is_full(PyThreadState *ts)
+{
+    return ts->recursion_remaining <= 0;
+}
+
 /* A call begins on the stack: like a plain call where recursion and tracing are concerned. */
 static inline void
 pystate_minor_begin(PyThreadState *ts, pystate_minor *state)
 {
-    state->depth = ts->recursion_limit - ts->recursion_remaining;
+    state->depth = ts->recursion_limit - ts->recursion_remaining + 1;
     state->trash = 0;
     state->event = ts->tracing_what;
 }
@@ -148,10 +155,16 @@ pystate_minor_new(pystate_minor *state, pystate_root *root, Py_ssize_t stack_byt
     state->c_limit = levels < C_RECURSION_LIMIT ? (int)levels : C_RECURSION_LIMIT;
 }
 
+static inline int
+pystate_is_full(PyThreadState *ts)
+{
+    return ts->py_recursion_remaining <= 0;
+}
+
 static inline void
 pystate_minor_begin(PyThreadState *ts, pystate_minor *state)
 {
-    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;
+    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining + 1;
     state->c_remaining = state->c_limit;
     state->trash = 0;
     state->event = ts->what_event;
@@ -213,10 +226,16 @@ pystate_minor_new(pystate_minor *state, pystate_root *root, Py_ssize_t stack_byt
     state->c_limit = levels < Py_C_RECURSION_LIMIT ? (int)levels : Py_C_RECURSION_LIMIT;
 }
 
+static inline int
+pystate_is_full(PyThreadState *ts)
+{
+    return ts->py_recursion_remaining <= 0;
+}
+
 static inline void
 pystate_minor_begin(PyThreadState *ts, pystate_minor *state)
 {
-    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;
+    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining + 1;
     state->c_remaining = state->c_limit;
     state->event = ts->what_event;
 }

@@ -216,8 +216,10 @@ PyObject *
 stack_get_context(Stack *self, void *Py_UNUSED(closure))
 {
     PyObject *context = NULL;
-    if (self->thread->current == self)
-        context = self->thread->ts->context;
+    if (self->thread->current == self) { /* of a stack that runs elsewhere, nobody can tell */
+        if (self->thread == here())
+            context = self->thread->ts->context;
+    }
     else if (self->c != NULL)
         context = self->c->py.context;
     return Py_NewRef(context != NULL ? context : Py_None);

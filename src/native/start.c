@@ -183,6 +183,11 @@ start_elsewhere(Pool *pool, PyObject *wait_ctx, PyObject *driver, call *it)
 static inline __attribute__((always_inline)) PyObject *
 start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call *it)
 {
+    if (unlikely(pystate_is_full(thread->ts))) { /* jobs that start jobs, all of them in C */
+        PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded by nested starts");
+        Py_XDECREF(it->owned);
+        return NULL;
+    }
     if (unlikely(greenlet_getcurrent != NULL) && hooks.elsewhere != NULL) {
         PyObject *started = start_elsewhere(pool, wait_ctx, driver, it);
         if (started != NULL || PyErr_Occurred())

@@ -666,9 +666,9 @@ def _take(
 
 
 def _wait_in(fibre: JobFibre, wait_ctx: WaitContext) -> None:
+    fibre.notable = True
     fibre.wait_ctx = wait_ctx
     wait_ctx._jobs += 1
-    fibre.notable = True
 
 
 def _outside() -> bool:

@@ -51,13 +51,13 @@ MUTANTS = [
     Mutant(
         "recursion at the start",
         "pystate.h",
-        "    state->depth = ts->recursion_limit - ts->recursion_remaining;\n",
+        "    state->depth = ts->recursion_limit - ts->recursion_remaining + 1;\n",
         minors=(11,),
     ),
     Mutant(
         "recursion at the start",
         "pystate.h",
-        "    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining;\n",
+        "    state->depth = ts->py_recursion_limit - ts->py_recursion_remaining + 1;\n",
         minors=(12, 13),
     ),
     Mutant(

@@ -265,6 +265,8 @@ def body():
         greenlet.greenlet(pausable.pause).switch()
     except pausable.JobStateError as exc:
         print("refused")
+    with pausable.pause_blocked():
+        assert greenlet.greenlet(pausable.pause).switch() is False
     assert greenlet.greenlet(lambda: 5).switch() == 5
     return pausable.pause()
 job = pausable.start(body)

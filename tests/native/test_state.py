@@ -138,6 +138,16 @@ def test_nested_starts_are_bounded_like_nested_calls():
         nest()
 
 
+def test_nested_starts_are_bounded_where_no_call_is_in_python():
+    nest = functools.partial(pausable.start)
+    nest.__setstate__((pausable.start, (nest,), {}, {}))
+    job, levels = nest(), 1
+    while job.exception() is None:
+        job, levels = job.result(), levels + 1
+    assert type(job.exception()) is RecursionError
+    assert levels <= sys.getrecursionlimit()
+
+
 def test_a_limit_that_is_raised_while_a_job_is_paused_holds_in_it():
     def body():
         pausable.pause()
