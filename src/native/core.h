@@ -39,6 +39,10 @@ typedef struct {
     void *sp;
     pystate py;
     pystate_root root;
+#ifdef __SANITIZE_ADDRESS__
+    const void *asan_low;
+    size_t asan_size;
+#endif
 } cstack;
 
 typedef struct Thread Thread;
@@ -177,6 +181,18 @@ resumer_stack(PyObject *resumer)
     return resumer_stack_slowly(resumer);
 }
 
+/* AddressSanitizer has to be told which stack runs (scripts/build_native.py --sanitize). */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#define ASAN_BEGIN(c)                                                                              \
+    void *fake_stack = NULL;                                                                       \
+    __sanitizer_start_switch_fiber(&fake_stack, (c)->asan_low, (c)->asan_size);
+#define ASAN_END __sanitizer_finish_switch_fiber(fake_stack, NULL, NULL);
+#else
+#define ASAN_BEGIN(c)
+#define ASAN_END
+#endif
+
 /* Set the running stack aside and go on with `to`; returns when somebody comes back. */
 static inline __attribute__((always_inline)) void
 stack_enter(Thread *thread, Stack *to)
@@ -184,7 +200,9 @@ stack_enter(Thread *thread, Stack *to)
     Stack *from = thread->current;
     thread->current = to;
     pystate_swap(thread->ts, &from->c->py, &to->c->py);
+    ASAN_BEGIN(to->c)
     switch_stack(&from->c->sp, to->c->sp);
+    ASAN_END
     if (thread->ended != NULL) {
         Fibre *ended = thread->ended;
         thread->ended = NULL;

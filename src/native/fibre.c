@@ -32,6 +32,10 @@ fibre_make_stack(Fibre *self)
     pystate_new(&c->py, &c->root, (void *)chunk, self->mem.high,
                 (char *)c - self->mem.low - 4096 /* what the deepest level may need beyond its share */);
     c->sp = switch_prepare(c, self, pausable_stack_begin);
+#ifdef __SANITIZE_ADDRESS__
+    c->asan_low = self->mem.low;
+    c->asan_size = (size_t)((char *)c - self->mem.low);
+#endif
     return 0;
 }
 

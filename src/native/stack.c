@@ -91,6 +91,9 @@ call_with_vector(Fibre *self)
 void
 pausable_stack_main(Fibre *self)
 {
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
     for (;;) {
         if (self->args != NULL)
             call_with_tuple(self);

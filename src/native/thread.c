@@ -11,6 +11,10 @@
  */
 #include "core.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <pthread.h>
+#endif
+
 __thread here_cache here_now;
 
 static Thread *threads;
@@ -35,6 +39,15 @@ thread_new(void)
     self->base.c = &self->root;
     self->base.thread = self;
     self->current = &self->base;
+#ifdef __SANITIZE_ADDRESS__
+    pthread_attr_t attributes;
+    void *low;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &low, &self->root.asan_size);
+        pthread_attr_destroy(&attributes);
+        self->root.asan_low = low;
+    }
+#endif
     return self;
 }
 
