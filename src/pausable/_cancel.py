@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import sys
 import traceback
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from pausable import _report
+from pausable._frames import visible
 from pausable.errors import JobCancelled
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class CancelRequest:
             return False
         self.deliveries += 1
         if self.deliveries == 1:
-            self._stack = traceback.extract_stack(sys._getframe(3))
+            self._stack = _stack_of_pause()
         elif self.deliveries == 2 and not self.expired:
             _report.swallowed(job, self._stack, job._created() if job is not None else None)
         exc = self.exception()
@@ -106,3 +108,11 @@ class CancelRequest:
                 return True
             exc = exc.__context__
         return False
+
+
+def _stack_of_pause() -> traceback.StackSummary:
+    """Return where the running job paused; nothing, if there is no Python code below its pause."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") == "pausable._job":
+        frame = frame.f_back
+    return traceback.StackSummary.extract(reversed(visible(frame)))

@@ -100,8 +100,8 @@ def _get_running_loop() -> Any:
     """Stand in for asyncio's function of this name."""
     fibre = current_fibre()
     if fibre is not None and fibre.own_loop is None:
-        asking = sys._getframe(1).f_globals.get("__name__")
-        if asking != "asyncio.mixins":  # its locks
+        asking = sys._getframe().f_back  # None: it is the job's function itself
+        if asking is None or asking.f_globals.get("__name__") != "asyncio.mixins":  # its locks
             fibre.keep_loops_apart(OwnLoop())
     return _get()
 
@@ -110,8 +110,12 @@ def _get_running_loop_of_package() -> Any:
     """Stand in for the same function as the package `asyncio` has it."""
     fibre = current_fibre()
     if fibre is not None and fibre.own_loop is None:
-        asking = sys._getframe(1)
-        if asking.f_code.co_name == "run" and asking.f_globals.get("__name__") == "uvloop":
+        asking = sys._getframe().f_back
+        if (
+            asking is not None
+            and asking.f_code.co_name == "run"
+            and asking.f_globals.get("__name__") == "uvloop"
+        ):
             fibre.keep_loops_apart(OwnLoop())
     return _get()
 

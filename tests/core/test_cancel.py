@@ -353,6 +353,12 @@ def test_cancel_is_raised_in_the_foreign_greenlet_that_paused():
     assert job.cancelled()
 
 
+def test_cancel_reaches_a_job_whose_function_is_pause_itself():
+    job = pausable.start(pausable.pause)
+    assert job.cancel()
+    assert job.cancelled()
+
+
 @pytest.mark.hazard("H19")
 def test_cancel_under_a_c_frame_that_swallows_is_sticky_and_reported(capfd):
     libc = ctypes.CDLL(ctypes.util.find_library("c"))
