@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 COVERAGE ?= --cov --cov-report=term
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit native native-unit fuzz mutants format bench system clean
+.PHONY: run test check unit native native-unit wheel fuzz mutants format bench system clean
 
 run: system $(VENV)/installed
 	@$(BIN)/python examples/sign_repository.py
@@ -24,6 +24,11 @@ unit: system $(VENV)/installed-dev
 # the native core for this Python, and the tests on it
 native: $(VENV)/installed
 	$(BIN)/python scripts/build_native.py --strict
+
+# a wheel with the native core for this Python; PAUSABLE_NO_NATIVE=1 makes one without, for all
+wheel: $(VENV)/bin/python
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m zipfile -l "$$(ls -t dist/pausable-*.whl | head -1)" | grep -E 'pausable/_native(\.|_reason)'
 
 native-unit: system $(VENV)/installed-dev native
 	PAUSABLE_BACKEND=native $(BIN)/python -m pytest $(PYTEST_ARGS)
