@@ -87,8 +87,8 @@ struct Fibre {
     PyObject *spare; /* a context for the next job, that nobody else has */
     PyObject *entered; /* the greenlet that entered the call, if greenlet is in the process */
     PyObject *vars; /* what the starter's context had in it when the job began */
-    Job *job;       /* until the first pause */
-    Job *weak_job;  /* from then on; borrowed: the job clears it when it dies */
+    Job *weak_job;  /* borrowed: the job clears it when it dies */
+    Job *job;       /* owned: a new handle for a job that was lost */
     Pool *pool;
     stackmem mem;
     Py_ssize_t size_bytes; /* of the stack, guard included */

@@ -36,7 +36,7 @@ int
 job_end(Job *job, Fibre *fibre)
 {
     int failed = 0;
-    Py_INCREF(fibre);
+    PyObject *held = job->fibre; /* the fibre: this reference becomes the pool's */
     Py_XSETREF(job->value, fibre->value);
     fibre->value = NULL;
     PyObject *exc = fibre->exc;
@@ -44,7 +44,7 @@ job_end(Job *job, Fibre *fibre)
     if (unlikely(exc == Py_None))
         Py_CLEAR(exc);
     Py_XSETREF(job->exc, exc);
-    Py_SETREF(job->fibre, Py_NewRef(Py_None));
+    job->fibre = Py_NewRef(Py_None);
     fibre->weak_job = NULL;
     Py_CLEAR(fibre->job);
     Py_CLEAR(fibre->resumer);
@@ -72,8 +72,16 @@ job_end(Job *job, Fibre *fibre)
         Py_XDECREF(done);
     }
     else if (likely(PyList_CheckExact(fibre->pool->idle))) {
-        failed |= PyList_Append(fibre->pool->idle, (PyObject *)fibre) < 0;
-        if (unlikely(PyList_GET_SIZE(fibre->pool->idle) > WARM_STACKS))
+        PyListObject *idle = (PyListObject *)fibre->pool->idle;
+        Py_ssize_t count = PyList_GET_SIZE(idle);
+        if (likely(count < idle->allocated)) { /* as PyList_Append, but it takes the reference */
+            PyList_SET_ITEM(idle, count, held);
+            Py_SET_SIZE(idle, count + 1);
+            held = NULL;
+        }
+        else
+            failed |= PyList_Append((PyObject *)idle, held) < 0;
+        if (unlikely(count >= WARM_STACKS))
             fibre_trim_if_deep(fibre);
     }
     else {
@@ -81,7 +89,7 @@ job_end(Job *job, Fibre *fibre)
         failed |= done == NULL;
         Py_XDECREF(done);
     }
-    Py_DECREF(fibre);
+    Py_XDECREF(held);
     if (unlikely(exc != NULL) && !failed &&
         (PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt) ||
          PyErr_GivenExceptionMatches(exc, PyExc_SystemExit))) {

@@ -3,7 +3,7 @@
  * Rules:
  * - The type is made at import as a subclass of the reference in Python, which has all methods that
  *   need not be fast; so it adds fields, and `resume`.
- * - A fibre borrows its job from the first pause on. When the job dies while it is paused, its fibre
+ * - A fibre borrows its job. When the job dies while it is paused, its fibre
  *   is told (`lost`), whoever let go of it and in whatever thread: by the finalizer if a collection
  *   found it, else when it is freed.
  * - Freed handles are kept for the next job: making one is a good part of what a start costs.

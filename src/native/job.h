@@ -27,7 +27,7 @@ typedef struct {
     PyObject *dead_stack;     /* (job) -> exception */
     PyObject *thread_pool;    /* () -> pool: makes the thread's default pool */
     PyObject *fibre_type;
-    PyObject *elsewhere; /* (as launch) -> job or None: with greenlet in the process; see _mixed */
+    PyObject *elsewhere; /* (as launch) -> job, or None: natively; with greenlet in the process */
     PyObject *given_way; /* set when jobs run on greenlet: idle fibres are not kept */
 } job_hooks;
 

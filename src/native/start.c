@@ -1,7 +1,7 @@
 /* Starting jobs.
  *
  * Rules:
- * - A fibre takes the starter's reference to its job along until the first pause; then it borrows it.
+ * - A fibre borrows its job: until the first pause this code holds it, then whoever has the handle.
  * - What goes wrong before the call has begun leaves the fibre idle in its pool.
  */
 #include "job.h"
@@ -188,7 +188,9 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
         Py_XDECREF(it->owned);
         return NULL;
     }
-    if (unlikely(greenlet_getcurrent != NULL) && hooks.elsewhere != NULL) {
+    /* What a native job starts runs natively, too: greenlet cannot have its stack. */
+    if (unlikely(greenlet_getcurrent != NULL) && hooks.elsewhere != NULL &&
+        !(hooks.given_way != NULL && thread->current != &thread->base)) {
         PyObject *started = start_elsewhere(pool, wait_ctx, driver, it);
         if (started != NULL || PyErr_Occurred())
             return started;
@@ -212,8 +214,8 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
         Py_DECREF(job);
         return NULL;
     }
-    job->fibre = Py_NewRef(fibre);
-    fibre->job = (Job *)Py_NewRef(job);
+    job->fibre = (PyObject *)fibre; /* that reference is the job's now */
+    fibre->weak_job = job;
     if (unlikely((fibre->base.c == NULL && fibre_make_stack(fibre) < 0) || fibre->base.thread != thread ||
                  set_context(thread, fibre, driver) < 0))
         goto not_begun;
@@ -242,20 +244,14 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
     Py_CLEAR(it->owned);
     fibre_begin(thread, fibre);
 
-    if (fibre->state == PAUSED) {
-        fibre->weak_job = job;
-        Py_CLEAR(fibre->job); /* not the last reference: we have one */
-        Py_DECREF(fibre);
+    if (fibre->state == PAUSED)
         return (PyObject *)job;
-    }
     if (unlikely(fibre->state != ENDED)) {
         raise_from_hook(hooks.foreign_switch, job);
-        Py_DECREF(fibre);
         Py_DECREF(job);
         return NULL;
     }
     int failed = job_finish(job, fibre);
-    Py_DECREF(fibre);
     if (unlikely(failed)) {
         Py_DECREF(job);
         return NULL;
@@ -272,7 +268,6 @@ not_begun : {
     fibre->state = ENDED;
     if (job_end(job, fibre) < 0)
         PyErr_Clear();
-    Py_DECREF(fibre);
     Py_DECREF(job);
     PyErr_Restore(type, exc, tb);
     return NULL;

@@ -58,6 +58,8 @@ def _give_way() -> None:
                     "greenlet was imported after this job was started: stacks for later jobs cannot"
                     " be made inside of it; reserve them outside"
                 )
+            while _put_off:
+                _put_off.pop().retire()
             super().warm_up()
 
         def retire(self) -> None:
@@ -73,6 +75,7 @@ def _give_way() -> None:
     _job.kind = kind
     bind_hooks(
         {
+            "elsewhere": _job.reference["launch"],
             "given_way": True,
             "outside": _job.reference["pause"],
             "refuse_resume": _resume_on_greenlet,
@@ -92,15 +95,12 @@ def _start_on_greenlet(
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
 ) -> Job[Any] | None:
-    """Start a job on greenlet, or return None if it has to be on a native stack."""
-    if _job.kind is JobFibre:
-        if not greenlet_is_in():
-            return None
-        _give_way()
+    """Start a job on greenlet if that is there now, or return None."""
+    if not greenlet_is_in():
+        return None
+    _give_way()
     if _in_native_job():
         return None
-    while _put_off:
-        _put_off.pop().retire()
     job: Job[Any] = _job.reference["launch"](pool, wait_ctx, driver, fn, args, kwargs)
     return job
 

@@ -18,6 +18,11 @@ class Canary:
     """Something that can be watched dying."""
 
 
+def on_greenlet() -> bool:
+    """Tell whether jobs run on greenlet now."""
+    return pausable.backend().name == "greenlet"
+
+
 def finish(job: pausable.Job[Any]) -> Any:
     """Resume a job until it has ended; return its result."""
     while not job.done():

@@ -22,8 +22,7 @@ from xml.parsers import expat
 import pytest
 
 import pausable
-from core._support import finish, pauses
-from pausable._fibre import NATIVE
+from core._support import finish, on_greenlet, pauses
 
 # -- recursion -------------------------------------------------------------------------------------
 
@@ -358,7 +357,7 @@ def test_a_pool_that_was_used_deep_in_the_stack_keeps_shallow_fibres_only():
         jobs = deep(lambda: [pool.start(pauses, 1) for _ in range(5)], limit // 2)
         for job in [shallow, *jobs]:
             finish(job)
-        assert pool.stats()[:2] == ((6, 6) if NATIVE else (1, 1))  # native ones count anew
+        assert pool.stats()[:2] == ((1, 1) if on_greenlet() else (6, 6))  # native ones count anew
 
 
 def nested(levels, tag, log):

@@ -32,8 +32,9 @@ class JobProbe:
         self.created = traceback.StackSummary.extract(reversed(visible(frame)), lookup_lines=False)
         self.held: Held = {}
         self._segment: _segments.Segment | None = None
-        self._can_tell = _native.can_tell
-        if _native.can_tell:
+        # On greenlet beside the native core, the builtin pause() is a native frame itself.
+        self._can_tell = _native.can_tell and _job.kind is JobFibre
+        if self._can_tell:
             _native.plain_bytes(_job.kind)  # now: it cannot be measured in a signal handler's dump
 
     def start(self, fibre: JobFibre) -> None:
