@@ -184,7 +184,13 @@ make_job_type(PyObject *module, PyObject *reference)
     static char *texts[2];
     if (Job_Type != NULL)
         return Py_NewRef(Job_Type);
+    if (!PyType_Check(reference)) {
+        PyErr_Format(PyExc_TypeError, "the reference has to be a class, not %R", reference);
+        return NULL;
+    }
     PyObject *resume = PyObject_GetAttrString(reference, "resume");
+    if (resume == NULL)
+        return NULL;
     PyObject *docs[] = {PyObject_GetAttrString(reference, "__doc__"),
                         resume ? PyObject_GetAttrString(resume, "__doc__") : NULL};
     Py_XDECREF(resume);

@@ -33,8 +33,8 @@ instead_of(PyObject *Py_UNUSED(module), PyObject *reference)
                                              "pool, wait_ctx, driver, fn, args, kwargs, /",
                                              "", "", "", ""};
     PyObject *name = PyObject_GetAttrString(reference, "__name__");
-    PyObject *doc = PyObject_GetAttrString(reference, "__doc__");
-    PyObject *in = PyObject_GetAttrString(reference, "__module__");
+    PyObject *doc = name != NULL ? PyObject_GetAttrString(reference, "__doc__") : NULL;
+    PyObject *in = doc != NULL ? PyObject_GetAttrString(reference, "__module__") : NULL;
     PyObject *builtin = NULL;
     const char *called = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     const char *text = doc && PyUnicode_Check(doc) ? PyUnicode_AsUTF8(doc) : "";

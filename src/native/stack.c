@@ -173,6 +173,10 @@ stack_switch(Stack *self, PyObject *const *args, Py_ssize_t nargs)
                                                   : "this stack belongs to another thread");
         return NULL;
     }
+    if (resumer_stack(fibre->resumer) != thread->current) {
+        PyErr_SetString(FibreError, "resumer has to be the stack that is running");
+        return NULL;
+    }
     if (fibre_make_stack(fibre) < 0)
         return NULL;
     fibre->fn = Py_NewRef(args[0]);
