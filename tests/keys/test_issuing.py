@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keys._support import jobs_with_slow_key
 from keys.test_tokens import claims_of
@@ -115,6 +115,8 @@ def damaged(key):
         (damaged, "its signature is wrong"),
         (lambda _: request(rsa.generate_private_key(65537, 1024)), "1024 bits, which is not safe"),
         (lambda key: request(key, ""), "names nobody"),
+        (lambda key: request(key, "CA"), "its subject is the CA's own"),
+        (lambda key: request(key, "", x509.SubjectAlternativeName([])), "names is empty"),
         (lambda key: request(key, "a", x509.BasicConstraints(True, None)), "a CA's certificate"),
         (lambda key: request(key, "a", usage(key_cert_sign=True)), "a CA's certificate"),
         (
@@ -127,6 +129,20 @@ def test_a_request_that_is_not_granted(local, make, text):
     never = pausing(local["P-256"], FakeEngine())
     with pytest.raises(BadRequest, match=text):
         CertificateIssuer(ca_certificate(local["P-256"]), never).issue(make(local["P-384"]))
+
+
+@pytest.mark.parametrize("digest", ["sha1", "md5"])
+def test_a_request_with_a_signature_that_anybody_can_make_up_is_refused(local, digest, tmp_path):
+    key, pem = tmp_path / "key.pem", tmp_path / "request.pem"
+    key.write_bytes(local["RSA"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    subprocess.run(
+        ["openssl", "req", "-new", "-key", key, "-subj", "/CN=host", f"-{digest}", "-out", pem],
+        check=True,
+        capture_output=True,
+    )
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"])
+    with pytest.raises(BadRequest, match=f"signed with {digest}, which is not safe"):
+        issuer.issue(pem.read_bytes())
 
 
 def test_alternative_names_are_enough(local):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, NoReturn, Protocol, SupportsIndex, TypeGuard
@@ -34,6 +35,16 @@ def check_engine(engine: object) -> None:
             f"engine has to have submit(fn, *args), as a concurrent.futures.Executor, not"
             f" {engine!r}; pass ThreadPoolExecutor(64), for instance"
         )
+    try:
+        inspect.signature(engine.submit).bind(check_engine, engine)  # type: ignore[attr-defined]
+    except TypeError:
+        raise TypeError(
+            f"submit of {engine!r} does not take a function and its arguments, as keys need: pass"
+            " an engine of functions, such as ExecutorEngine (a BatchEngine takes requests of its"
+            " own)"
+        ) from None
+    except ValueError:  # nothing is known of it: it is written in C, for one
+        pass
 
 
 def frozen(data: Buffer) -> bytes:

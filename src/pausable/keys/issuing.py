@@ -28,6 +28,9 @@ __all__ = ["BadRequest", "CertificateIssuer", "TokenIssuer"]
 _MIN_RSA_BITS: Final = 2048
 _MIN_EC_BITS: Final = 224
 
+#: Two requests with the same one can be made up.
+_WEAK_DIGESTS: Final = (hashes.MD5, hashes.SHA1)
+
 #: Who may use a certificate so can speak for the CA, or do anything.
 _CA_USAGES: Final = (ExtendedKeyUsageOID.OCSP_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
@@ -94,11 +97,11 @@ class CertificateIssuer:
             request: the request, or its PEM or DER.
 
         Raises:
-            BadRequest: it cannot be read, its own signature is wrong, its key is weak, it names
-                nobody, or it asks for what it does not get.
+            BadRequest: it cannot be read, its own signature is wrong or weak, its key is weak, it
+                names nobody or the CA, or it asks for what it does not get.
         """
         request = _loaded(request)
-        _check(request)
+        _check(request, self._certificate.subject)
         now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
         until = min(now + self._valid, self._certificate.not_valid_after_utc)
         if until <= now:
@@ -179,8 +182,11 @@ def _loaded(request: bytes | x509.CertificateSigningRequest) -> x509.Certificate
         raise BadRequest(f"it is no certificate request in PEM or DER ({exc})") from exc
 
 
-def _check(request: x509.CertificateSigningRequest) -> None:
+def _check(request: x509.CertificateSigningRequest, ca_name: x509.Name) -> None:
     try:
+        digest = request.signature_hash_algorithm
+        if isinstance(digest, _WEAK_DIGESTS):
+            raise BadRequest(f"it is signed with {digest.name}, which is not safe; sign it anew")
         public_key = request.public_key()
         extensions = list(request.extensions)
         valid = request.is_signature_valid
@@ -209,12 +215,16 @@ def _check(request: x509.CertificateSigningRequest) -> None:
         isinstance(each.value, x509.SubjectAlternativeName) for each in extensions
     ):
         raise BadRequest("it names nobody: neither a subject nor alternative names")
+    if request.subject == ca_name:
+        raise BadRequest("its subject is the CA's own: whoever looks for the CA would find it")
     _check_extensions(extensions)
 
 
 def _check_extensions(extensions: Iterable[x509.Extension[Any]]) -> None:
     for extension in extensions:
         value = extension.value
+        if isinstance(value, x509.SubjectAlternativeName) and not list(value):
+            raise BadRequest("its list of alternative names is empty")
         if isinstance(value, x509.ExtendedKeyUsage) and any(use in value for use in _CA_USAGES):
             raise BadRequest("it asks for a CA's usage: OCSP signing, or any usage")
         if (isinstance(value, x509.BasicConstraints) and value.ca) or (
