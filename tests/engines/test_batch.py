@@ -246,6 +246,16 @@ def test_results_that_do_not_match_the_requests_fail_them_all(loop, returned, me
             job.result()
 
 
+def test_what_a_generator_of_results_raises_is_the_batchs_own():
+    def fails_half_way(requests):
+        yield requests[0]
+        raise TypeError("its own")
+
+    with BatchEngine(fails_half_way, 4) as engine:
+        with pytest.raises(TypeError, match="its own"):
+            engine.call("a")
+
+
 def test_any_iterable_with_an_order_will_do():
     with BatchEngine(lambda numbers: (n + 1 for n in numbers), 10) as engine:
         assert engine.call(1) == 2

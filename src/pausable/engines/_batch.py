@@ -17,6 +17,8 @@ from pausable.engines._bundle import Batch
 from pausable.engines._checks import Submits, check_count, check_engine
 from pausable.engines._engine import Engine
 from pausable.engines._executor import ExecutorEngine
+from pausable.engines._origin import Origin, would_need_this_thread
+from pausable.engines._place import Place
 from pausable.engines._queue import Limits, Queue, Waiting
 from pausable.engines._ticket import Ticket
 
@@ -131,7 +133,7 @@ class BatchEngine(Engine):
                 batches=sum(fill.values()),
                 fill=fill,
                 waiting=sum(len(queue.waiting) for queue in queues),
-                in_flight=sum(queue.in_flight for queue in queues),
+                in_flight=sum(len(queue.under_way) for queue in queues),
             )
 
     # -- inside ------------------------------------------------------------------------------------
@@ -155,10 +157,7 @@ class BatchEngine(Engine):
 
     def _begin(self, ticket: Ticket[Any], request: Any, *, thread: int | None) -> None:
         kind = None if self._kind is None else self._kind(request)
-        here = getattr(self._engine, "_here", None)
-        member = Waiting(
-            ticket, request, self._engine if here is None else here(), monotonic(), thread
-        )
+        member = Waiting(ticket, request, Origin.here(), monotonic(), thread)
         with self._lock:
             queue = self._queues.get(kind)
             if queue is None:
@@ -176,6 +175,19 @@ class BatchEngine(Engine):
             with self._lock:
                 where.waiting.pop(ticket.generation, None)
                 self._forget_if_idle(where)
+
+    def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
+        where = ticket.data
+        if not isinstance(where, Queue):
+            return super()._needs_this_thread(ticket)
+        with self._lock:  # it goes when one of these is back, with the oldest of those
+            before = [*where.under_way], [member.origin.place for member in where.waiting.values()]
+        return any(batch.needs_this_thread() for batch in before[0]) or any(
+            self._would_need_this_thread(place) for place in before[1]
+        )
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return would_need_this_thread(self._engine, place)
 
     def _close(self) -> None:
         if self._own is not None:
@@ -199,7 +211,14 @@ class BatchEngine(Engine):
     def _next_batch(self, queue: Queue) -> Batch | None:
         with self._lock:
             if not self._closed and queue.worth_sending(monotonic(), self._everybody_waits):
-                batch = Batch(self, self._fn_many, queue.take(), lambda: self._is_back(queue))
+                batch = Batch(
+                    self,
+                    self._engine,
+                    self._fn_many,
+                    queue.take(),
+                    lambda batch: self._is_back(queue, batch),
+                )
+                queue.under_way.add(batch)
                 self._fill[len(batch.requests)] += 1
                 return batch
             queue.sending = False
@@ -208,9 +227,9 @@ class BatchEngine(Engine):
             self._forget_if_idle(queue)
             return None
 
-    def _is_back(self, queue: Queue) -> None:
+    def _is_back(self, queue: Queue, batch: Batch) -> None:
         with self._lock:
-            queue.in_flight -= 1
+            queue.under_way.remove(batch)
         self._send(queue)
 
     def _everybody_waits(self, queue: Queue) -> bool:

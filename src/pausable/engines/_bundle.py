@@ -8,7 +8,8 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from pausable._wait_context import Status
-from pausable.engines._checks import check_future
+from pausable.engines._checks import Submits, cancel_future, check_future
+from pausable.engines._origin import needs_this_thread, would_need_this_thread
 from pausable.errors import EngineError
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ class Batch:
     """Requests on their way.
 
     Args:
-        owner: the engine, for messages.
+        owner: the batch engine, for messages.
+        engine: what they are submitted to.
         fn_many: what they are for.
         members: the requests.
-        is_back: called once, when every request has its answer.
+        is_back: called with it, once, when every request has its answer.
 
     Threads: any.
     """
@@ -32,14 +34,16 @@ class Batch:
     def __init__(
         self,
         owner: object,
+        engine: Submits,
         fn_many: Callable[[list[Any]], Any],
         members: list[Waiting],
-        is_back: Callable[[], object],
+        is_back: Callable[[Batch], object],
     ) -> None:
         self.requests = [member.request for member in members]
         self._owner = owner
         self._fn_many = fn_many
-        self._here = members[0].here
+        self._engine = engine
+        self._origin = members[0].origin
         self._tickets = [member.ticket for member in members]
         self._is_back = is_back
         self._wanted = len(members)
@@ -52,8 +56,8 @@ class Batch:
         for ticket in self._tickets:
             ticket.data = self
         try:
-            self._future = self._here.submit(self._fn_many, self.requests)
-            check_future(self._here, self._future)
+            self._future = self._origin.submit(self._engine, (self._fn_many, self.requests), {})
+            check_future(self._engine, self._future)
             self._future.add_done_callback(self._done)
         except BaseException as exc:
             # Whatever it is: nobody else would tell the others, or let the next batch go.
@@ -61,15 +65,19 @@ class Batch:
             if not isinstance(exc, Exception):
                 raise
 
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can be back only if this thread's event loop goes on."""
+        return needs_this_thread(self._future) or would_need_this_thread(
+            self._engine, self._origin.place
+        )
+
     def one_is_gone(self) -> None:
         """Count a request whose result nobody wants; cancel the batch if no other is left."""
         with self._lock:
             self._wanted -= 1
             if self._wanted:
                 return
-        cancel = getattr(self._future, "cancel", None)
-        if cancel is not None:
-            cancel()
+        cancel_future(self._future)
 
     def _done(self, future: Any) -> None:
         if not future.done():  # an early wake
@@ -92,7 +100,7 @@ class Batch:
                 return
             self._delivered = True
         # First: what has piled up goes now, not when everybody has been told.
-        self._is_back()
+        self._is_back(self)
         for number, ticket in enumerate(self._tickets):
             if answers is None:
                 ticket.busy()
@@ -108,17 +116,16 @@ class Batch:
             EngineError: that is not what they are.
         """
         count = len(self._tickets)
-        answers: list[Any] | None = None
-        if not isinstance(results, (str, bytes, bytearray, Mapping, Set)):
-            try:
-                answers = list(results)
-            except TypeError:
-                pass
-        if answers is None:
+        try:
+            if isinstance(results, (str, bytes, bytearray, Mapping, Set)):
+                raise TypeError
+            answers = iter(results)
+        except TypeError:
             raise EngineError(
                 f"{self._fn_many!r} returned a {type(results).__name__} for {count} requests: it"
                 " has to return a list of as many results, in the same order"
-            )
+            ) from None
+        answers = list(answers)  # not above: what a generator raises is its own
         if len(answers) != count:
             raise EngineError(
                 f"{self._fn_many!r} returned {len(answers)} results for {count} requests, and"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
-__all__ = ["Submits", "check_count", "check_engine", "check_future"]
+__all__ = ["Submits", "cancel_future", "check_count", "check_engine", "check_future"]
 
 
 class Submits(Protocol):
@@ -29,6 +29,13 @@ def check_engine(name: str, engine: Any) -> Any:
             f"{name} has to be an engine or an executor, with submit(); {engine!r} is not"
         )
     return engine
+
+
+def cancel_future(future: Any) -> None:
+    """Cancel what a `submit` returned, if that can be done: nobody wants it any more."""
+    cancel = getattr(future, "cancel", None)
+    if cancel is not None:
+        cancel()
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

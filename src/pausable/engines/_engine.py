@@ -12,8 +12,9 @@ from pausable._job import current_wait_ctx, pause
 from pausable._patience import POLL_S
 from pausable._wait_context import Status
 from pausable._wait_for import wait_for
-from pausable.engines._checks import Submits
 from pausable.engines._delivery import SUBMITTING, current
+from pausable.engines._origin import needs_this_thread
+from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineClosed, EngineError
 
@@ -134,9 +135,13 @@ class Engine(ABC):
         """Submit for `call`, which waits for the ticket next. May pause."""
         return self._submit(request, options)
 
-    def _here(self) -> Submits:
-        """Return what begins operations as if it were called here and now, for other threads."""
-        return self
+    def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
+        """Tell whether an operation can end only if this thread's event loop goes on."""
+        return needs_this_thread(ticket.data)
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:  # noqa: ARG002
+        """Tell the same of what is submitted from that place (see `Origin`)."""
+        return False
 
     # -- inside ------------------------------------------------------------------------------------
 

@@ -9,9 +9,18 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from pausable.engines._checks import Submits, check_count, check_engine, check_future
+from pausable._wait_context import Status
+from pausable.engines._checks import (
+    Submits,
+    cancel_future,
+    check_count,
+    check_engine,
+    check_future,
+)
 from pausable.engines._dask import Dask
 from pausable.engines._engine import Engine
+from pausable.engines._origin import would_need_this_thread
+from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
@@ -107,9 +116,10 @@ class ExecutorEngine(Engine):
         future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        cancel = getattr(ticket.data, "cancel", None)
-        if cancel is not None:
-            cancel()
+        cancel_future(ticket.data)
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return self._executor is not None and would_need_this_thread(self._executor, place)
 
     def _close(self) -> None:
         if self._own is not None and self._own[0] == os.getpid():
@@ -147,7 +157,10 @@ class _Follower(Ticket[Any]):
             error.__cause__ = exc
             self.fail(error)
         except BaseException as exc:
-            self.fail(exc)
+            if getattr(future, "status", None) is Status.EAGAIN:  # the executor is an engine
+                self.busy(str(exc))
+            else:
+                self.fail(exc)
         else:
             self.finish(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from concurrent.futures import TimeoutError as FuturesTimeout  # not the built-i
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from pausable._patience import check_timeout
+from pausable._patience import POLL_S, check_timeout
 from pausable.engines._breaker import Breaker
 from pausable.engines._checks import Submits, check_count, check_engine
 from pausable.engines._engine import Engine
 from pausable.engines._guarded import Operation
+from pausable.engines._origin import needs_this_thread, would_need_this_thread
+from pausable.engines._place import Place
 from pausable.engines._retry import Budget, Retry
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineBusy, EngineClosed, EngineError, EngineFull
@@ -22,6 +25,9 @@ __all__ = ["GuardStats", "GuardedEngine", "guard"]
 
 #: What is the engine's fault, and may be better at the next attempt, or elsewhere.
 TRANSIENT: Final = (EngineError, ConnectionError, TimeoutError, FuturesTimeout)
+
+#: How an engine that is busy is asked again where only a deadline says when to stop.
+UNTIL_DEADLINE: Final = Retry(sys.maxsize, delay_s=POLL_S, max_delay_s=POLL_S)
 
 
 class GuardStats(NamedTuple):
@@ -68,12 +74,15 @@ def guard(
         timeout_s: the longest that an attempt may take, from when the engine was asked; then it is
             cancelled, and fails with `EngineTimeout`.
         deadline_s: the longest that an operation may take, with all its waiting and attempts.
+            Without `retry` and `fallback`, an engine that is busy (EAGAIN) is asked again until
+            then.
         retry: how an operation is tried again that was turned down (EAGAIN) or failed with
             something transient; an int: that many attempts.
         breaker: leaves an engine alone that fails too often: operations fail at once with
             `BreakerOpen`. An int: after so many failures in a row.
         fallback: another engine, which takes the same requests: it is asked, once, when the engine
-            could not do an operation for a transient reason, or is full, or its breaker is open.
+            could not do an operation for a transient reason, is busy or full, or its breaker is
+            open.
         never: called with a request; returns true for one that must never go to the fallback. None:
             one with an argument that has a true attribute `never_falls_back` (a key in an HSM).
         transient: exceptions that are the engine's fault. Others are the operation's own result:
@@ -161,7 +170,7 @@ class GuardedEngine(Engine):
         self._budget = Budget(None if retry is None else retry.budget)
         self._lock = threading.Lock()
         self._waiting: OrderedDict[Operation, None] = OrderedDict()
-        self._in_flight = 0
+        self._at_engine: set[Operation] = set()
         self._moving_up = False
         self._counts: Counter[str] = Counter()
 
@@ -169,7 +178,7 @@ class GuardedEngine(Engine):
         """Return figures. Any thread."""
         with self._lock:
             counts = {name: self._counts[name] for name in GuardStats._fields[2:]}
-            return GuardStats(self._in_flight, len(self._waiting), **counts)
+            return GuardStats(len(self._at_engine), len(self._waiting), **counts)
 
     # -- for its operations ------------------------------------------------------------------------
 
@@ -177,7 +186,7 @@ class GuardedEngine(Engine):
         """Have an operation's next attempt made when there is a place at the engine."""
         if self._max_in_flight is None:
             with self._lock:
-                self._in_flight += 1
+                self._at_engine.add(operation)
             operation.attempt()
             return
         with self._lock:
@@ -185,25 +194,41 @@ class GuardedEngine(Engine):
                 self._waiting[operation] = None
         self._move_up()
 
-    def leave(self) -> None:
-        """Give a place at the engine to the next."""
+    def leave(self, operation: Operation) -> None:
+        """Give an operation's place at the engine to the next."""
         with self._lock:
-            self._in_flight -= 1
+            self._at_engine.remove(operation)
         if self._max_in_flight is not None:
             self._move_up()
 
     def retry_delay_s(self, attempts: int, exc: BaseException) -> float | None:
         """Return when to try again what failed with `exc`, or None: not at all."""
-        if self.retry is None or isinstance(exc, EngineClosed) or self._closed:
-            return None
-        delay_s = self.retry.next_delay_s(attempts)
         free = isinstance(exc, EngineBusy)  # nothing was done, and it says when to stop
+        if isinstance(exc, EngineClosed) or self._closed:
+            return None
+        if self.retry is not None:
+            delay_s = self.retry.next_delay_s(attempts)
+        elif free and self._deadline_s is not None and self.fallback is None:
+            delay_s = UNTIL_DEADLINE.next_delay_s(attempts)  # or `call` would, and begin a new one
+        else:
+            return None
         if delay_s is not None and not free and not self._budget.spend():
             self.count("retries_refused")
             return None
         if delay_s is not None:
             self.count("retries")
         return delay_s
+
+    def needs_this_thread(self, operation: Operation) -> bool:
+        """Tell whether an operation can end only if this thread's event loop goes on."""
+        ahead = {operation}
+        if operation.future is None:  # it has its turn after these
+            with self._lock:
+                ahead.update(self._at_engine, self._waiting)
+        return any(
+            needs_this_thread(one.future) or self._would_need_this_thread(one.origin.place)
+            for one in ahead
+        )
 
     def count(self, what: str) -> None:
         """Count something for `stats`."""
@@ -237,12 +262,18 @@ class GuardedEngine(Engine):
             with self._lock:
                 self._waiting.pop(ticket.data, None)
 
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return would_need_this_thread(self.engine, place) or (
+            self.fallback is not None and would_need_this_thread(self.fallback, place)
+        )
+
     def _is_full(self) -> bool:
         if self._max_waiting is None or self._max_in_flight is None:
             return False
         with self._lock:
             return (
-                self._in_flight >= self._max_in_flight and len(self._waiting) >= self._max_waiting
+                len(self._at_engine) >= self._max_in_flight
+                and len(self._waiting) >= self._max_waiting
             )
 
     def _move_up(self) -> None:
@@ -261,9 +292,10 @@ class GuardedEngine(Engine):
 
     def _next(self) -> Operation | None:
         with self._lock:
-            full = self._max_in_flight is not None and self._in_flight >= self._max_in_flight
+            full = self._max_in_flight is not None and len(self._at_engine) >= self._max_in_flight
             if full or not self._waiting or self._closed:
                 self._moving_up = False
                 return None
-            self._in_flight += 1
-            return self._waiting.popitem(last=False)[0]
+            operation, _ = self._waiting.popitem(last=False)
+            self._at_engine.add(operation)
+            return operation

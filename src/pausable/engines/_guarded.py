@@ -20,7 +20,8 @@ from pausable import _report
 from pausable._clock import drivers_clock
 from pausable._timer import Timer, call_later
 from pausable._wait_context import Status
-from pausable.engines._checks import Submits, check_future
+from pausable.engines._checks import Submits, cancel_future, check_future
+from pausable.engines._origin import Origin
 from pausable.errors import BreakerOpen, EngineBusy, EngineError, EngineTimeout
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Operation:
         self.request = request
         self.options = options
         self._guard = guard
-        self._engine = _here(guard.engine)
-        self._fallback = None if guard.fallback is None else _here(guard.fallback)
+        self.origin = Origin.here()
+        self._fallback = guard.fallback
         self._clock = drivers_clock()
         self._lock = threading.Lock()
         self._attempts = 0
@@ -57,6 +58,16 @@ class Operation:
     def over(self) -> bool:
         """Whether it has ended."""
         return self._over
+
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can end only if this thread's event loop goes on."""
+        return self._guard.needs_this_thread(self)
+
+    @property
+    def future(self) -> Any:
+        """What is under way for it, or None: it waits for its turn."""
+        attempt = self._attempt
+        return None if attempt is None or attempt.over else attempt.future
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -79,18 +90,24 @@ class Operation:
         """Ask the engine; a place at it is taken already."""
         self._attempts += 1
         breaker = self._guard.breaker
-        if breaker is not None and not breaker.allow(self.now()):
-            self._guard.leave()
+        phase = 0 if breaker is None else breaker.allow(self.now())
+        if phase is None:
+            self._guard.leave(self)
             error = BreakerOpen(f"{self._guard!r} is left alone for a while: it failed too often")
             error.__cause__ = self._failure
             self.refuse(error)
             return
-        attempt = _Attempt(self, self._engine, None)
+        attempt = _Attempt(self, self._guard.engine, None, phase)
         if not self._begin(attempt):
-            self._leave(failed=None)
+            self._leave(attempt, failed=None)
 
-    def refuse(self, exc: BaseException) -> None:
-        """End it without (another) attempt, or have the fallback do it."""
+    def refuse(self, exc: BaseException, *, again: bool = False) -> None:
+        """End it without (another) attempt, or have the fallback do it.
+
+        Args:
+            exc: why.
+            again: whoever submitted it may do that again soon (EAGAIN).
+        """
         fallback, self._fallback = self._fallback, None
         if fallback is not None and not self._over:
             try:
@@ -101,14 +118,14 @@ class Operation:
                 self._guard.count("fallbacks")
                 self._begin(_Attempt(self, fallback, exc))
                 return
-        self._end(lambda: self.ticket.fail(exc))
+        self._end(lambda: self.ticket.busy(str(exc)) if again else self.ticket.fail(exc))
 
     def give_up(self) -> None:
         """Have nothing more done: nobody wants it, or its time is over."""
         if self._stop():
             attempt, self._attempt = self._attempt, None
             if attempt is not None and attempt.give_up() and attempt.instead_of is None:
-                self._leave(failed=None)
+                self._leave(attempt, failed=None)
 
     def ended(self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool) -> None:
         """Go on, or end: an attempt has ended.
@@ -120,7 +137,7 @@ class Operation:
             again: the engine turned it down, as EAGAIN.
         """
         if attempt.instead_of is None:
-            self._decide(value, exc, again)
+            self._decide(attempt, value, exc, again)
             return
         if exc is not None and exc.__context__ is None:
             exc.__context__ = attempt.instead_of  # why the fallback was asked at all
@@ -136,23 +153,25 @@ class Operation:
         attempt.begin(self._guard.timeout_s)
         return True
 
-    def _leave(self, *, failed: bool | None) -> None:
+    def _leave(self, attempt: _Attempt, *, failed: bool | None) -> None:
         """Give the place at the engine to the next, and tell the breaker how it was there."""
         breaker = self._guard.breaker
         if breaker is not None:
             if failed is None:
-                breaker.undecided()
+                breaker.undecided(attempt.phase)
             elif failed:
-                breaker.failed(self.now())
+                breaker.failed(attempt.phase, self.now())
             else:
-                breaker.succeeded()
-        self._guard.leave()
+                breaker.succeeded(attempt.phase)
+        self._guard.leave(self)
 
-    def _decide(self, value: Any, exc: BaseException | None, again: bool) -> None:
+    def _decide(
+        self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool
+    ) -> None:
         turned_down = again or isinstance(exc, EngineBusy)
         failed = exc is not None and (turned_down or isinstance(exc, self._guard.transient))
         self._failure = exc
-        self._leave(failed=None if turned_down else failed)
+        self._leave(attempt, failed=None if turned_down else failed)
         if exc is None:
             self._end(lambda: self.ticket.finish(value))
         elif not failed:
@@ -161,10 +180,8 @@ class Operation:
             with self._lock:
                 if not self._over:
                     self._timers.append(self.call_later(delay_s, self._enter))
-        elif again and self._guard.retry is None:
-            self._end(lambda: self.ticket.busy(str(exc)))
         else:
-            self.refuse(exc)
+            self.refuse(exc, again=again and self._guard.retry is None)
 
     def _enter(self) -> None:
         self._guard.enter(self)
@@ -197,24 +214,30 @@ class _Attempt:
         operation: whose.
         engine: the engine, or its fallback.
         instead_of: what led to the fallback; None: it is the engine itself.
+        phase: what its breaker knows the attempt by.
     """
 
     def __init__(
-        self, operation: Operation, engine: Submits, instead_of: BaseException | None
+        self,
+        operation: Operation,
+        engine: Submits,
+        instead_of: BaseException | None,
+        phase: int = 0,
     ) -> None:
         self.instead_of = instead_of
+        self.phase = phase
         self._operation = operation
         self._engine = engine
         self._lock = threading.Lock()
         self._over = False
-        self._future: Any = None
+        self.future: Any = None
         self._timer: Timer | None = None
 
     def begin(self, timeout_s: float | None) -> None:
         """Submit the operation's request."""
         operation = self._operation
         try:
-            future = self._engine.submit(*operation.request, **operation.options)
+            future = operation.origin.submit(self._engine, operation.request, operation.options)
             check_future(self._engine, future)
         except Exception as exc:
             self._end(None, exc)
@@ -223,7 +246,7 @@ class _Attempt:
             self._end(None, _because("the attempt was interrupted", exc))
             raise
         with self._lock:
-            self._future = future
+            self.future = future
             given_up = self._over
             if not given_up and timeout_s is not None and not future.done():
                 self._timer = operation.call_later(timeout_s, lambda: self._too_long(timeout_s))
@@ -232,12 +255,17 @@ class _Attempt:
         else:
             future.add_done_callback(self._done)
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._over
+
     def give_up(self) -> bool:
         """Cancel it; return False if it was over."""
         if not self._once():
             return False
-        if self._future is not None:
-            _cancel(self._future)
+        if self.future is not None:
+            _cancel(self.future)
         return True
 
     def _done(self, future: Any) -> None:
@@ -257,7 +285,7 @@ class _Attempt:
         error = EngineTimeout(f"{guard!r}: no answer after {timeout_s} s (timeout_s)")
         if self._once():
             guard.count("timeouts")
-            _cancel(self._future)
+            _cancel(self.future)
             self._operation.ended(self, None, error, False)
 
     def _end(self, value: Any, exc: BaseException | None, *, again: bool = False) -> None:
@@ -275,18 +303,11 @@ class _Attempt:
         return True
 
 
-def _here(engine: Submits) -> Submits:
-    here = getattr(engine, "_here", None)
-    return engine if here is None else here()
-
-
 def _cancel(future: Any) -> None:
-    cancel = getattr(future, "cancel", None)
-    if cancel is not None:
-        try:
-            cancel()
-        except Exception:  # it may be the loop's that was closed; nobody wants the result
-            _report.cancel_failed(future, "an attempt")
+    try:
+        cancel_future(future)
+    except Exception:  # it may be the loop's that was closed; nobody wants the result
+        _report.cancel_failed(future, "an attempt")
 
 
 def _because(message: str, exc: BaseException) -> EngineError:

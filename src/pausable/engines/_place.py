@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 from pausable._driver import Driver, discard
@@ -22,7 +22,7 @@ JOIN_TIMEOUT_S: Final = 5.0  # a coroutine that blocks its loop must not hang cl
 class Place(Protocol):
     """A running event loop. Any thread."""
 
-    def begin(self, ticket: Ticket[Any], awaitable: Any) -> None:
+    def begin(self, ticket: Ticket[Any], awaitable: Any, context: Context) -> None:
         """Have it awaited in a task of its own, and the ticket completed with what comes of it."""
 
     def alive(self) -> bool:
@@ -68,7 +68,7 @@ class _AsyncioPlace:
     def __init__(self, loop: Any) -> None:
         self._loop = loop
 
-    def begin(self, ticket: Ticket[Any], awaitable: Any) -> None:
+    def begin(self, ticket: Ticket[Any], awaitable: Any, context: Context) -> None:
         task: Any = None
 
         def start() -> None:
@@ -84,14 +84,11 @@ class _AsyncioPlace:
 
         ticket.data = cancel
         try:
-            self._call_soon(start)
+            # The task's changes to its variables are its own.
+            self._loop.call_soon_threadsafe(start, context=context)
         except RuntimeError as exc:
             discard(awaitable)
             raise EngineError(f"{self._loop!r} is closed: nothing can be awaited there") from exc
-
-    def _call_soon(self, start: Callable[[], None]) -> None:
-        # With the submitter's context variables; its changes to them are the task's own.
-        self._loop.call_soon_threadsafe(start, context=copy_context())
 
     def alive(self) -> bool:
         return not self._loop.is_closed()
@@ -147,7 +144,7 @@ class _TrioPlace:
     def __init__(self, token: Any) -> None:
         self._token = token
 
-    def begin(self, ticket: Ticket[Any], awaitable: Any) -> None:
+    def begin(self, ticket: Ticket[Any], awaitable: Any, context: Context) -> None:
         import trio
 
         scope = trio.CancelScope()
@@ -162,7 +159,6 @@ class _TrioPlace:
             else:
                 trio.lowlevel.spawn_system_task(body, context=context)
 
-        context = copy_context()
         ticket.data = lambda: self._soon(scope.cancel)
         if not self._soon(start):
             discard(awaitable)

@@ -96,6 +96,13 @@ class Ticket(Generic[T]):
         """Tell whether it was cancelled by `cancel`."""
         return self._state is CANCELLED
 
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can end only if this thread's event loop goes on.
+
+        `wait_for` refuses to block on it then: nothing would ever complete it.
+        """
+        return self._state is PENDING and self._engine._needs_this_thread(self)
+
     @property
     def status(self) -> Status:
         """OK: accepted or finished. EAGAIN: the engine was busy. ERR: it failed.

@@ -9,6 +9,8 @@ from typing import Any
 from pausable import Status
 from pausable._timer import call_later
 from pausable.engines import Engine, Submits, Ticket
+from pausable.engines._origin import needs_this_thread, would_need_this_thread
+from pausable.engines._place import Place
 from pausable.testing._faults import FaultPlan, Faults, InjectedFault
 
 __all__ = ["FaultEngine"]
@@ -99,8 +101,7 @@ class FaultEngine(Engine):
             return
         assert isinstance(ticket, _FaultyTicket)
         ticket.faults = faults
-        here = getattr(self._inner, "_here", None)
-        future = (self._inner if here is None else here()).submit(*request, **options)
+        future = self._inner.submit(*request, **options)
         relay = ticket.data = _Relay(self, ticket, number, future)
         if faults.lose:
             self._plan.count("lost")
@@ -113,6 +114,12 @@ class FaultEngine(Engine):
         cancel = getattr(getattr(ticket.data, "future", None), "cancel", None)
         if cancel is not None:
             cancel()
+
+    def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
+        return needs_this_thread(getattr(ticket.data, "future", None))
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return would_need_this_thread(self._inner, place)
 
     def _completed_twice(self, ticket: Ticket[Any]) -> None:
         """Say nothing: it is what was asked for."""
