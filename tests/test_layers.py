@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent / "src" / "pausable"
 #: Module or package (with all that is in it) -> layer.
 LAYERS = {
     "errors": 0,
+    "_callable": 0,
     "_report": 0,
     "_state": 1,
     "_fibre": 1,

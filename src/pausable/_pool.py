@@ -391,8 +391,9 @@ class JobPool:
         return [fibre.handle() or new_handle(fibre) for fibre in paused]
 
     def _refuse_outstanding(self) -> None:
-        self._paused()
+        lost = self._paused()  # held: so that those whose handle is gone are among them
         jobs = self.jobs()
+        del lost
         if jobs:
             names = ", ".join(repr(job) for job in jobs[:10])
             more = f" and {len(jobs) - 10} more" if len(jobs) > 10 else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from pausable._callable import is_coroutine_function
 from pausable._wait_context import Status
 from pausable.engines._checks import (
     Submits,
@@ -36,9 +37,6 @@ P = ParamSpec("P")
 
 #: Held while an engine makes its pool: the first calls may come from many threads at once.
 _starting = threading.Lock()
-
-#: A code object's mark of `async def`, as of inspect, which takes long to import.
-CO_COROUTINE: Final = 0x80
 
 #: As many as `pausable.map` has jobs in flight: they wait, most of the time.
 MAX_WORKERS: Final = 64
@@ -176,6 +174,5 @@ def check_function(fn: Any) -> None:
     """
     if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & CO_COROUTINE:
+    if is_coroutine_function(fn):
         raise TypeError(f"{fn!r} is a coroutine function: submit it to a CoroutineEngine")

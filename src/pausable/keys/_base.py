@@ -5,27 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
-from typing import Any, NoReturn, Protocol, SupportsIndex, TypeGuard
+from typing import Any, NoReturn, SupportsIndex, TypeGuard
 
 from cryptography.hazmat.primitives import serialization
 
 from pausable import PausableError, wait_for
 from pausable._wait_for import Completable
+from pausable.engines import Submits
 from pausable.errors import EngineError
 
 __all__ = ["Buffer", "PausingKey", "Submits", "check_engine", "frozen"]
 
 Buffer = bytes | bytearray | memoryview
-
-
-class Submits(Protocol):
-    """What does the slow work: concurrent.futures.Executor and its kind.
-
-    If it has `call(fn, *args)` too, which submits and waits, that is used.
-    """
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Completable[Any]:
-        """Have fn(*args, **kwargs) called elsewhere; return a future of its result."""
 
 
 def check_engine(engine: object) -> None:

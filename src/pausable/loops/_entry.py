@@ -8,11 +8,11 @@ from functools import wraps
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pausable._callable import CO_COROUTINE, check_synchronous
 from pausable._job import launch
 from pausable._threads import thread_pool
 from pausable.errors import JobCancelled, JobStateError
 from pausable.loops._blocking import ScriptLoop
-from pausable.loops._callable import CO_COROUTINE, check_synchronous
 from pausable.loops._here import drive_here, takeover_here
 from pausable.loops._map import Map
 from pausable.loops._portal import in_portal
