@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from pausable._patience import check_timeout
-from pausable.engines._checks import check_count
+from pausable.engines._checks import check_count, check_seconds
 
 __all__ = ["Breaker"]
 
@@ -32,7 +31,7 @@ class Breaker:
 
     def __init__(self, failures: int = 5, reset_s: float = 30.0) -> None:
         check_count("failures", failures)
-        check_timeout(reset_s, "reset_s")
+        check_seconds("reset_s", reset_s)
         self.failures = failures
         self.reset_s = reset_s
         self._lock = threading.Lock()
@@ -86,6 +85,10 @@ class Breaker:
             if attempt == self._phase and self._open_since is not None:
                 self._trial_since = None  # another one may try at once
                 self._phase += 1
+
+    def forked(self) -> None:
+        """Go on in the child of a fork, where nobody holds the lock."""
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"

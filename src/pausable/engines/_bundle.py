@@ -26,7 +26,8 @@ class Batch:
         engine: what they are submitted to.
         fn_many: what they are for.
         members: the requests.
-        is_back: called with it, once, when every request has its answer.
+        is_back: called with it, once, just before the requests get their answers, or when they
+            will get none: see `unserved`.
 
     Threads: any.
     """
@@ -39,12 +40,15 @@ class Batch:
         members: list[Waiting],
         is_back: Callable[[Batch], object],
     ) -> None:
-        self.requests = [member.request for member in members]
+        self.members = members
+        #: Whether it was, for all that is known: neither turned down nor interrupted.
+        self.executed = True
+        #: Those that have to go again, since whoever sent them was interrupted.
+        self.unserved: list[Waiting] = []
         self._owner = owner
         self._fn_many = fn_many
         self._engine = engine
         self._origin = members[0].origin
-        self._tickets = [member.ticket for member in members]
         self._is_back = is_back
         self._wanted = len(members)
         self._lock = threading.Lock()
@@ -53,17 +57,25 @@ class Batch:
 
     def begin(self) -> None:
         """Submit them."""
-        for ticket in self._tickets:
-            ticket.data = self
+        for member in self.members:
+            member.ticket.data = self
+        requests = [member.request for member in self.members]
         try:
-            self._future = self._origin.submit(self._engine, (self._fn_many, self.requests), {})
-            check_future(self._engine, self._future)
-            self._future.add_done_callback(self._done)
-        except BaseException as exc:
-            # Whatever it is: nobody else would tell the others, or let the next batch go.
-            self._deliver([self._not_executed(exc)] * len(self._tickets))
-            if not isinstance(exc, Exception):
-                raise
+            future = self._origin.submit(self._engine, (self._fn_many, requests), {})
+            check_future(self._engine, future)
+            with self._lock:
+                self._future = future
+                unwanted = not self._wanted
+            if unwanted:
+                cancel_future(future)
+            future.add_done_callback(self._done)
+        except Exception as exc:  # nobody else would tell them, or let the next batch go
+            self._deliver([self._not_executed(exc)] * len(self.members))
+        except BaseException:  # whoever just sends it is cancelled; the others are not
+            if self._once():
+                self.executed, self.unserved = False, self.members
+                self._is_back(self)
+            raise
 
     def needs_this_thread(self) -> bool:
         """Tell whether it can be back only if this thread's event loop goes on."""
@@ -77,31 +89,35 @@ class Batch:
             self._wanted -= 1
             if self._wanted:
                 return
-        cancel_future(self._future)
+            future = self._future
+        cancel_future(future)
 
     def _done(self, future: Any) -> None:
-        if not future.done():  # an early wake
-            return
-        if getattr(future, "status", None) is Status.EAGAIN:
-            self._deliver(None)
-            return
         try:
+            if not future.done():  # an early wake
+                return
+            if getattr(future, "status", None) is Status.EAGAIN:
+                self._deliver(None)
+                return
             answers = self._answers(future.result())
         except CancelledError as exc:
-            answers = [self._not_executed(exc)] * len(self._tickets)
+            answers = [self._not_executed(exc)] * len(self.members)
         except BaseException as exc:
-            answers = [exc] * len(self._tickets)
+            answers = [exc] * len(self.members)
         self._deliver(answers)
 
     def _deliver(self, answers: list[Any] | None) -> None:
         """Give each ticket its answer; None: the batch was turned down."""
-        with self._lock:
-            if self._delivered:
-                return
-            self._delivered = True
-        # First: what has piled up goes now, not when everybody has been told.
-        self._is_back(self)
-        for number, ticket in enumerate(self._tickets):
+        if not self._once():
+            return
+        self.executed = answers is not None
+        try:  # first: what has piled up goes now, not when everybody has been told
+            self._is_back(self)
+        finally:
+            self._tell(answers)
+
+    def _tell(self, answers: list[Any] | None) -> None:
+        for number, (ticket, *_) in enumerate(self.members):
             if answers is None:
                 ticket.busy()
             elif isinstance(answers[number], BaseException):
@@ -109,13 +125,18 @@ class Batch:
             else:
                 ticket.finish(answers[number])
 
+    def _once(self) -> bool:
+        with self._lock:
+            first, self._delivered = not self._delivered, True
+            return first
+
     def _answers(self, results: Any) -> list[Any]:
         """Return the results, one for each request.
 
         Raises:
             EngineError: that is not what they are.
         """
-        count = len(self._tickets)
+        count = len(self.members)
         try:
             if isinstance(results, (str, bytes, bytearray, Mapping, Set)):
                 raise TypeError

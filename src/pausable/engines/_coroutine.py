@@ -121,6 +121,10 @@ class CoroutineEngine(Engine):
                     weakref.finalize(self, place.close)  # the thread knows nothing of the engine
         return place
 
+    def _forked(self) -> None:
+        super()._forked()
+        self._starting = threading.Lock()
+
     def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
         assert isinstance(ticket, _LoopTicket)
         return ticket.place.runs_here()

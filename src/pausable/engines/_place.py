@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ from pausable._thread_local import get_ident
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
-__all__ = ["Place", "own_place", "place_of"]
+__all__ = ["Place", "loop_runs_here", "own_place", "place_of"]
 
 JOIN_TIMEOUT_S: Final = 5.0  # a coroutine that blocks its loop must not hang close()
 
@@ -45,6 +46,14 @@ def place_of(driver: Driver) -> Place | None:
     return None if token is None else _TrioPlace(token)
 
 
+def loop_runs_here() -> bool:
+    """Tell whether an event loop runs in this thread."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return True
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
 def own_place() -> Place:
     """Start an asyncio loop in a background thread."""
     return _ThreadPlace()
@@ -53,15 +62,19 @@ def own_place() -> Place:
 async def _complete(ticket: Ticket[Any], awaitable: Any) -> None:
     try:
         value = await awaitable
-    except Exception as exc:
-        ticket.fail(exc)
+    except (Exception, SystemExit, KeyboardInterrupt) as exc:
+        ticket.fail(exc)  # and that is all: these would end the loop, with what others await there
     except BaseException as exc:  # cancelled: by us (then it is too late), or with its loop
-        error = EngineError(f"{ticket!r} was cancelled on its loop")
-        error.__cause__ = exc
-        ticket.fail(error)
+        _cancelled(ticket, exc)
         raise
     else:
         ticket.finish(value)
+
+
+def _cancelled(ticket: Ticket[Any], cause: BaseException | None) -> None:
+    error = EngineError(f"{ticket!r} was cancelled on its loop")
+    error.__cause__ = cause
+    ticket.fail(error)
 
 
 class _AsyncioPlace:
@@ -77,12 +90,23 @@ class _AsyncioPlace:
                 discard(awaitable)
                 return
             task = self._loop.create_task(_complete(ticket, awaitable))
+            task.add_done_callback(ended)
+
+        def ended(_task: object) -> None:
+            if ticket.running():  # cancelled before its first step
+                discard(awaitable)
+                _cancelled(ticket, None)
 
         def cancel() -> None:
             with suppress(RuntimeError):  # the loop is closed: nothing goes on there
                 self._loop.call_soon_threadsafe(lambda: task and task.cancel())
 
         ticket.data = cancel
+        if self.runs_here() and self._loop.get_task_factory() is None:
+            # At once: if the loop is about to end, it cancels the tasks that there are. Not with a
+            # factory, which may take the first step on the stack of whoever submits.
+            context.run(start)
+            return
         try:
             # The task's changes to its variables are its own.
             self._loop.call_soon_threadsafe(start, context=context)
@@ -156,8 +180,12 @@ class _TrioPlace:
         def start() -> None:
             if ticket.done():
                 discard(awaitable)
-            else:
+                return
+            try:
                 trio.lowlevel.spawn_system_task(body, context=context)
+            except RuntimeError as exc:  # the run is about to end
+                discard(awaitable)
+                _cancelled(ticket, exc)
 
         ticket.data = lambda: self._soon(scope.cancel)
         if not self._soon(start):

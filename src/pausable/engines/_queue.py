@@ -56,8 +56,8 @@ class Queue:
         self.under_way: set[Batch] = set()
         #: Threads in which a job will look again when the others had their turn.
         self.led: set[int] = set()
-        #: Whether a thread is sending from it: that one goes on as long as there is something.
-        self.sending = False
+        #: Stacks that are sending from it: each goes on as long as there is something.
+        self.sending: set[Any] = set()
         self.timer: Timer | None = None
         self._limits = limits
 
@@ -92,6 +92,12 @@ class Queue:
         """Return in how many seconds the oldest request has waited long enough."""
         oldest = next(iter(self.waiting.values()))
         return 0.0 if (most := self._limits.max_delay_s) is None else oldest.since + most - now
+
+    def put_back(self, members: list[Waiting]) -> None:
+        """Have requests wait again, before the others."""
+        for member in members:
+            member.ticket.data = self
+        self.waiting = {member.ticket.generation: member for member in members} | self.waiting
 
     def take(self) -> list[Waiting]:
         """Take the oldest requests, as many as go together."""

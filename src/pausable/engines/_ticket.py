@@ -202,6 +202,12 @@ class Ticket(Generic[T]):
         if callbacks:
             deliver(callbacks, self)
 
+    def orphan(self, exc: BaseException) -> None:
+        """Fail it in the child of a fork, where nobody waits for it: its thread is not there."""
+        self._lock = _new_lock()  # somebody may have held it
+        self._callbacks.clear()
+        self._end(GIVEN_UP, None, exc)
+
     def _give_up(self, state: _State, exc: BaseException | None) -> bool:
         callbacks = self._end(state, None, exc)
         if callbacks is None:
