@@ -6,7 +6,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+)
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from pausable.engines._checks import Submits, check_count, check_engine, check_future
@@ -33,6 +41,10 @@ CO_COROUTINE: Final = 0x80
 
 #: As many as `pausable.map` has jobs in flight: they wait, most of the time.
 MAX_WORKERS: Final = 64
+
+#: A process pool that breaks fails every call that it has not begun, and before 3.12 its thread
+#: dies of an InvalidStateError at the first that was cancelled: the others would never be told.
+PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED: Final = sys.version_info < (3, 12)
 
 
 class ExecutorEngine(Engine):
@@ -107,7 +119,10 @@ class ExecutorEngine(Engine):
         future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        cancel = getattr(ticket.data, "cancel", None)
+        future = ticket.data
+        if PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED and type(future) is Future:
+            future.__class__ = _Cancellable
+        cancel = getattr(future, "cancel", None)
         if cancel is not None:
             cancel()
 
@@ -125,6 +140,14 @@ class ExecutorEngine(Engine):
             pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
             self._own = os.getpid(), pool
         return self._own[1]
+
+
+class _Cancellable(Future[Any]):
+    """A future that may be failed although it was cancelled, which changes nothing."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with suppress(InvalidStateError):
+            super().set_exception(exception)
 
 
 class _Follower(Ticket[Any]):
