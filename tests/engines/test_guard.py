@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 import sniffio
@@ -480,6 +481,16 @@ def test_what_is_turned_down_and_never_falls_back_is_asked_again(loop):
         assert job.result() == 1
 
 
+def test_what_is_turned_down_and_never_falls_back_is_bounded_by_the_deadline(loop):
+    busy = BusyAtFirst(10**9)
+    with Elsewhere() as other:
+        options = {"fallback": other, "never": lambda _: True, "deadline_s": 5}
+        with guard(busy, **options) as engine:
+            job = loop.start(engine.call, "sign")
+            loop.advance(5)
+            assert isinstance(job.exception(), pausable.EngineTimeout)
+
+
 def test_what_took_too_long_is_done_by_the_fallback(fake, loop):
     with ByHand() as other, guard(fake, timeout_s=5, fallback=other) as engine:
         job = loop.start(engine.call, "sign")
@@ -500,7 +511,7 @@ def test_a_fallback_that_fails_too_says_why_it_was_asked(fake, loop):
 
 
 class Elsewhere(ByHand):
-    def _begin(self, ticket, *request):
+    def _begin(self, ticket, *request, **options):
         ticket.finish("elsewhere")
 
 
@@ -512,16 +523,32 @@ class Key:
         return digest[::-1]
 
 
-@pytest.mark.parametrize("request_of", [lambda key: (key,), lambda key: (key.sign, b"digest")])
-def test_a_key_that_is_marked_never_falls_back(fake, loop, request_of):
+REQUESTS = {
+    "the key": lambda key: ((key,), {}),
+    "its method": lambda key: ((key.sign, b"digest"), {}),
+    "a keyword": lambda key: ((print,), {"key": key}),
+    "a partial": lambda key: ((partial(key.sign, b"digest"),), {}),
+    "a partial's argument": lambda key: ((partial(print, key),), {}),
+    "a partial's keyword": lambda key: ((partial(print, key=key),), {}),
+    "a list of tuples": lambda key: (([(1, key)],), {}),
+    "a mapping": lambda key: (({"key": key},), {}),
+    "a mapping's key": lambda key: (({key: 1},), {}),
+    "a set": lambda key: (({key},), {}),
+}
+
+
+@pytest.mark.parametrize("request_of", REQUESTS.values(), ids=REQUESTS)
+def test_a_key_that_is_marked_never_falls_back(loop, request_of):
     class Down:
-        def submit(self, *request):
+        def submit(self, *request, **options):
             raise ConnectionError("down")
 
     with Elsewhere() as other, guard(Down(), fallback=other) as engine:
-        assert loop.run(engine.call, *request_of(Key(in_hsm=False))) == "elsewhere"
+        args, options = request_of(Key(in_hsm=False))
+        assert loop.run(engine.call, *args, **options) == "elsewhere"
+        args, options = request_of(Key(in_hsm=True))
         with pytest.raises(ConnectionError):
-            loop.run(engine.call, *request_of(Key(in_hsm=True)))
+            loop.run(engine.call, *args, **options)
         assert engine.stats().fallbacks == 1
 
 
@@ -577,11 +604,25 @@ def test_closing_fails_what_waits_and_what_is_under_way(fake, loop):
         ({"breaker": 0}, ValueError, "failures has to be 1 or more"),
         ({"breaker": "on"}, TypeError, "breaker has to be a Breaker"),
         ({"never": 1}, TypeError, "never has to be a function"),
+        ({"transient": [OSError]}, TypeError, "transient has to be a tuple of classes"),
+        ({"transient": (OSError, BaseException)}, TypeError, "transient has to be a tuple"),
+        ({"transient": None}, TypeError, "transient has to be a tuple"),
     ],
 )
 def test_arguments_are_checked(fake, options, error, message):
     with pytest.raises(error, match=message):
         guard(**{"engine": fake, **options})
+
+
+@pytest.mark.parametrize("option", ["delay_s", "max_delay_s"])
+def test_a_retrys_delays_are_checked(option):
+    with pytest.raises(TypeError, match=f"{option} has to be a number of seconds, not None"):
+        Retry(**{option: None})
+
+
+def test_a_breakers_delay_is_checked():
+    with pytest.raises(TypeError, match="reset_s has to be a number of seconds, not None"):
+        Breaker(reset_s=None)
 
 
 def test_a_budget_is_checked():

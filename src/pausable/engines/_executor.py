@@ -6,7 +6,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+)
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from pausable._callable import is_coroutine_function
@@ -40,6 +48,10 @@ _starting = threading.Lock()
 
 #: As many as `pausable.map` has jobs in flight: they wait, most of the time.
 MAX_WORKERS: Final = 64
+
+#: A process pool that breaks fails every call that it has not begun, and before 3.12 its thread
+#: dies of an InvalidStateError at the first that was cancelled: the others would never be told.
+PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED: Final = sys.version_info < (3, 12)
 
 
 class ExecutorEngine(Engine):
@@ -114,7 +126,10 @@ class ExecutorEngine(Engine):
         future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        cancel_future(ticket.data)
+        future = ticket.data
+        if PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED and type(future) is Future:
+            future.__class__ = _Cancellable
+        cancel_future(future)
 
     def _would_need_this_thread(self, place: Place | None) -> bool:
         return self._executor is not None and would_need_this_thread(self._executor, place)
@@ -133,6 +148,14 @@ class ExecutorEngine(Engine):
             pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
             self._own = os.getpid(), pool
         return self._own[1]
+
+
+class _Cancellable(Future[Any]):
+    """A future that may be failed although it was cancelled, which changes nothing."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with suppress(InvalidStateError):
+            super().set_exception(exception)
 
 
 class _Follower(Ticket[Any]):

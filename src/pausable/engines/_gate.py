@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from pausable._fibre import current
-from pausable._timer import call_later
 
 __all__ = ["Gate"]
-
-_SOON_S: Final = 0.0
 
 
 class Enters(Protocol):
@@ -104,14 +101,15 @@ class Gate:
         if stack in self._letting_in:
             return
         self._letting_in.add(stack)
-        try:
-            while (operation := self._next()) is not None:
+        interrupt: BaseException | None = None
+        while (operation := self._next()) is not None:
+            try:
                 operation.attempt()
-        except BaseException:  # Ctrl-C, or the job that submits is cancelled
-            call_later(_SOON_S, self._let_in)  # the others have nobody else to wait for
-            raise
-        finally:
-            self._letting_in.discard(stack)
+            except BaseException as exc:  # Ctrl-C, or this job is cancelled:
+                interrupt = exc  # but the others have nobody else to wait for
+        self._letting_in.discard(stack)
+        if interrupt is not None:
+            raise interrupt
 
     def _next(self) -> Enters | None:
         with self._lock:
