@@ -56,7 +56,7 @@ def bars(plt: Any, table: Table) -> Any:
     )  # fmt: skip
     for panel, what in zip(panels[0], whats, strict=True):
         rows = [table.row(who, what) for who in whos]
-        values = [row.best if row is not None else 0 for row in rows]
+        values = [row.figure(table) if row is not None else 0 for row in rows]
         colours = [OURS if is_ours(who) else OTHERS for who in whos]
         panel.barh(range(len(whos)), values, color=colours)
         panel.set_yticks(range(len(whos)), whos)
@@ -66,7 +66,7 @@ def bars(plt: Any, table: Table) -> Any:
         panel.set_xlim(min(present) / 3, max(present) * 25)
         for place, row in enumerate(rows):
             label = "-" if row is None else label_of(row, table)
-            at = row.best if row is not None and row.best > 0 else min(present) / 3
+            at = values[place] or min(present) / 3
             panel.text(at * 1.1, place, label, va="center", fontsize=7.5)
         panel.set_xlabel(f"{UNITS.get(table.unit, table.unit)}, log scale", fontsize=8)
         panel.xaxis.set_major_formatter(lambda value, _place: shown_short(value, table.unit))
@@ -77,7 +77,7 @@ def bars(plt: Any, table: Table) -> Any:
 
 
 def label_of(row: Row, table: Table) -> str:
-    figure = shown(row.best, table.unit)
+    figure = shown(row.figure(table), table.unit)
     return figure if row.ratio is None else f"{figure} ({digits(row.ratio)}x)"
 
 
@@ -106,7 +106,7 @@ def lines(plt: Any, table: Table) -> Any:
         style = ("-", "--", "-.", ":")[list(dict.fromkeys(kinds)).index(kind) % 4] if kind else "-"
         ours = is_ours(who)
         panel.plot(
-            [number(row.what) for row in rows], [row.best for row in rows], style,
+            [number(row.what) for row in rows], [row.figure(table) for row in rows], style,
             marker="o", markersize=5 if ours else 3.5, linewidth=2.2 if ours else 1.3,
             color=OURS if ours else next(colours), label=who, zorder=3 if ours else 2,
         )  # fmt: skip

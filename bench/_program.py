@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from _results import Results, machine, machine_line, print_table
@@ -22,9 +22,11 @@ def expect(true: bool, what: str) -> None:
         wrong.append(what)
 
 
-def parser_of(doc: str) -> argparse.ArgumentParser:
-    """Return a parser with the options of all scripts."""
+def parser_of(doc: str, parts: Iterable[str] = ()) -> argparse.ArgumentParser:
+    """Return a parser with the options of all scripts, and one for each part."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    for part in parts:
+        parser.add_argument(f"--{part}", action="store_true", help=f"only the {part} part")
     parser.add_argument("--quick", action="store_true", help="fewer of everything")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file too")
     return parser
@@ -46,27 +48,18 @@ def rounds_option(parser: argparse.ArgumentParser, default: int, quick: int) -> 
     parser.set_defaults(usual_rounds=(default, quick))
 
 
-def run(
-    name: str,
-    parser: argparse.ArgumentParser,
-    parts: dict[str, Part],
-    arguments: list[str] | None = None,
-) -> int:
+def run(name: str, parser: argparse.ArgumentParser, parts: dict[str, Part]) -> int:
     """Run the parts that are asked for, all if none is; return the exit code.
 
     That is 1 if a result was wrong, never for a missed goal.
     """
-    if len(parts) > 1:
-        for part in parts:
-            parser.add_argument(f"--{part}", action="store_true", help=f"the {part} part")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if getattr(options, "rounds", 0) is None:
         options.rounds = options.usual_rounds[options.quick]
-    given = sys.argv[1:] if arguments is None else arguments
     results = Results(
         name=name,
         about=parser.description or "",
-        command=" ".join(["python", f"bench/{name}.py", *_without_json(given)]),
+        command=" ".join(["python", f"bench/{name}.py", *_without_json(sys.argv[1:])]),
         when=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         machine=machine(),
     )

@@ -3,12 +3,12 @@
 One file per script, `bench/results/NAME.json`:
 
     {"name", "about", "command", "when", "machine": {...}, "absent": {who: why},
-     "tables": [{"title", "unit", "ratio", "worse", "plot", "axis", "note", "rows": [
-         {"who", "what", "best", "median", "rounds", "ratio", "low", "high", "goal"}]}]}
+     "tables": [{"title", "unit", "ratio", "worse", "plot", "axis", "note", "figure",
+         "rows": [{"who", "what", "best", "median", "rounds", "ratio", "low", "high", "goal"}]}]}
 
 `best` and `median` are in the table's unit (times are always ns). `ratio` is one of the best
-figures, or of the medians where a table says so; `low` and `high` are the quartiles of what each
-round's own ratio was (with `ratio` itself inside).
+figures, or of the medians, as the table's `figure` says; `low` and `high` are the quartiles of what
+each round's own ratio was (with `ratio` itself inside).
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Row:
     high: float | None = None
     goal: str | None = None  # of the ratio: ">= 6"
 
+    def figure(self, table: Table) -> float:
+        return self.median if table.figure == "median" else self.best
+
     def met(self) -> bool | None:
         """Tell whether the goal is met; None if there is none."""
         if self.goal is None or self.ratio is None:
@@ -60,6 +63,7 @@ class Table:
     plot: str | None = "bars"  # "bars", "lines" over the number that `what` begins with, None
     axis: str = ""  # what that number counts
     note: str = ""
+    figure: str = "best"  # or "median": what is shown, and what ratios are of
     rows: list[Row] = field(default_factory=list)
 
     def add(
@@ -196,7 +200,7 @@ def cell(table: Table, who: str, what: str) -> str:
     row = table.row(who, what)
     if row is None:
         return "-"
-    figure = shown(row.best, table.unit)
+    figure = shown(row.figure(table), table.unit)
     return figure if row.ratio is None else f"{digits(row.ratio)}x  {figure}"
 
 

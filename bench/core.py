@@ -90,11 +90,12 @@ def loop_and_peers(results: Results) -> Iterator[dict]:
         its_loop.close()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = parser_of(__doc__)
+def main() -> int:
+    parts = {"plain": plain, "loop": loop, "stacks": stacks}
+    parser = parser_of(__doc__, parts)
     rounds_option(parser, 60, 10)
     parser.add_argument("--number", type=positive, help="operations in a repetition (1.5 ms worth)")
-    return run("core", parser, {"plain": plain, "loop": loop, "stacks": stacks}, arguments)
+    return run("core", parser, parts)
 
 
 if __name__ == "__main__":

@@ -180,9 +180,10 @@ def main() -> int:
         options = parser.parse_args()
         print(json.dumps(memory_of(options.of, options.frames, options.depth)))
         return 0
-    parser = parser_of(__doc__)
+    parts = {"speed": speed, "memory": memory}
+    parser = parser_of(__doc__, parts)
     rounds_option(parser, 40, 10)
-    return run("depth", parser, {"speed": speed, "memory": memory})
+    return run("depth", parser, parts)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,9 @@ def compare(table: Table, what: str, bare, ours, count: int, rounds: int, goal: 
 
 
 def engine_table(results: Results, title: str, note: str = "") -> Table:
-    return results.table(title, ratio="its cost / without an engine", worse="higher", note=note)
+    return results.table(
+        title, ratio="its cost / without an engine", worse="higher", figure="median", note=note
+    )
 
 
 def pairs(table: Table, label: str, executor, fn, count: int, rounds: int) -> None:
@@ -284,7 +286,7 @@ def faults(options: argparse.Namespace, results: Results) -> None:
 
 def main() -> int:
     parts = {"overhead": overhead, "dask": dask, "batch": batch, "faults": faults}
-    return run("engines", parser_of(__doc__), parts)
+    return run("engines", parser_of(__doc__, parts), parts)
 
 
 if __name__ == "__main__":

@@ -482,7 +482,8 @@ def latency(options: argparse.Namespace, results: Results) -> None:
 
 
 def main() -> int:
-    parser = parser_of(__doc__)
+    parts = {"speed": speed, "memory": memory, "latency": latency}
+    parser = parser_of(__doc__, parts)
     rounds_option(parser, 100, 10)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--memory-of", choices=MEMORY, help=argparse.SUPPRESS)
@@ -495,7 +496,7 @@ def main() -> int:
     if options.memory_of:
         print(json.dumps(memory_of(options.memory_of, options.loop, options.count)))
         return 1 if wrong else 0
-    return run("loops", parser, {"speed": speed, "memory": memory, "latency": latency})
+    return run("loops", parser, parts)
 
 
 if __name__ == "__main__":

@@ -317,7 +317,9 @@ def fill(
     title: str, peers: tuple[str, ...], ours: str, options: argparse.Namespace, results: Results
 ) -> None:
     counts = COUNTS[:2] if options.quick else COUNTS
-    table = results.table(title, unit="KB", note="KB for each of so many calls paused at once.")
+    table = results.table(
+        title, unit="KB", figure="median", note="KB for each of so many calls paused at once."
+    )
     for count in counts:
         figures: dict[str, list[float]] = {}
         for _ in range(ROUNDS[count]):
@@ -355,7 +357,8 @@ def main() -> int:
         options = parser.parse_args()
         print(json.dumps(memory_of(options.of, options.count)))
         return 0
-    return run("memory", parser_of(__doc__), {"plain": by_hand, "loop": in_loop})
+    parts = {"plain": by_hand, "loop": in_loop}
+    return run("memory", parser_of(__doc__, parts), parts)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def markdown(found: dict[str, Results], pictures: dict[str, str]) -> str:
                 lines += [table.note, ""]
             lines += markdown_table(table) + [""]
             if any(row.ratio is not None for row in table.rows):
-                lines += [f"x: {table.ratio}; then the best figure.", ""]
+                lines += [f"x: {table.ratio}; then the {table.figure}.", ""]
             lines += [f"* {line}" for line in goals(table)] + [""]
             if (key := file_name(name, table)) in pictures:
                 lines += [f"![{table.title}]({pictures[key]})", ""]

@@ -149,3 +149,24 @@ def test_a_bad_number_is_refused(arguments):
     done = bench("core", *arguments)
     assert done.returncode == 2
     assert arguments[0] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("core", ["--plain", "--loop", "--stacks"]),
+        ("memory", ["--plain", "--loop"]),
+        ("depth", ["--speed", "--memory"]),
+        ("wait_context", ["--rounds"]),
+        ("loops", ["--speed", "--memory", "--latency"]),
+        ("engines", ["--overhead", "--dask", "--batch", "--faults"]),
+        ("keys", ["--count", "--only"]),
+        ("teardown", ["--races", "--seed", "--loop"]),
+    ],
+)
+def test_each_script_has_the_options_that_its_documentation_names(script, options):
+    pytest.importorskip("cryptography")
+    done = bench(script, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for option in [*options, "--quick", "--json"]:
+        assert option in done.stdout
