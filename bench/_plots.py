@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from _measure import Absent
-from _results import Row, Table, digits, shown
+from _results import Row, Table, digits, is_ours, shown
 
 __all__ = ["Absent", "picture"]
 
@@ -26,10 +26,6 @@ def pyplot() -> Any:
     from matplotlib import pyplot as plt
 
     return plt
-
-
-def is_ours(who: str) -> bool:
-    return who.startswith(("job", "pausable", "BatchEngine", "engine", "future", "waker"))
 
 
 def picture(table: Table, machine: dict, path: Path) -> None:

@@ -56,6 +56,11 @@ def run(name: str, parser: argparse.ArgumentParser, parts: dict[str, Part]) -> i
     options = parser.parse_args()
     if getattr(options, "rounds", 0) is None:
         options.rounds = options.usual_rounds[options.quick]
+    if options.json is not None:
+        try:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:  # now, not when all is measured
+            parser.error(f"--json: {exc}")
     results = Results(
         name=name,
         about=parser.description or "",
@@ -73,9 +78,12 @@ def run(name: str, parser: argparse.ArgumentParser, parts: dict[str, Part]) -> i
     for who, why in results.absent.items():
         print(f"{who} is absent: {why}")
     if options.json is not None:
-        results.write(options.json)
+        try:
+            results.write(options.json)
+        except OSError as exc:
+            expect(False, f"the results cannot be written: {exc}")
     for what in wrong[:MAX_SHOWN]:
-        print(f"WRONG RESULT: {what}", file=sys.stderr)
+        print(f"WRONG: {what}", file=sys.stderr)
     return 1 if wrong else 0
 
 

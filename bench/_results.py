@@ -91,6 +91,10 @@ class Table:
         return next((row for row in self.rows if (row.who, row.what) == (who, what)), None)
 
 
+def is_ours(who: str) -> bool:
+    return who.startswith(("job", "pausable", "BatchEngine", "engine", "future", "waker"))
+
+
 def ratio_of(
     top: Sequence[float], bottom: Sequence[float], of: str = "best"
 ) -> tuple[float, float, float]:
@@ -117,13 +121,7 @@ class Results:
         return self.tables[-1]
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")  # never half a file
-        try:
-            part.write_text(json.dumps(asdict(self), indent=1) + "\n")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
 def read(path: Path) -> Results:

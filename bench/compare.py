@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from _results import Results, Row, read_all
+from _results import OURS, Results, Row, is_ours, read_all
 
 
 @dataclass
@@ -55,7 +55,9 @@ def ratios(found: dict[str, Results]) -> Rows:
             for row in table.rows:
                 if row.ratio and table.worse is not None:
                     where = f"{name}, {table.title}: {row.who}, {row.what}"
-                    rows[where] = row, table.worse
+                    # Another face of ours, next to ours: it is to become cheaper, not dearer.
+                    other_face = table.ratio == OURS and is_ours(row.who)
+                    rows[where] = row, "higher" if other_face else table.worse
     return rows
 
 

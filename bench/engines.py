@@ -117,7 +117,7 @@ def pairs(table: Table, label: str, executor, fn, count: int, rounds: int) -> No
 
 
 def overhead(options: argparse.Namespace, results: Results) -> None:
-    rounds, count = (5, 1000) if options.quick else (15, 4000)
+    rounds, count = (5, 1000) if options.quick else (9, 4000)
     table = engine_table(results, f"an operation, {IN_FLIGHT} in flight")
     with ThreadPoolExecutor(4) as threads:
         pairs(table, "4 threads, no work", threads, nothing, count, rounds)
@@ -133,7 +133,7 @@ def dask(options: argparse.Namespace, results: Results) -> None:
     except ImportError as exc:
         results.absent["dask"] = str(exc)
         return
-    rounds, count = (3, 300) if options.quick else (7, 1000)
+    rounds, count = (3, 300) if options.quick else (5, 1000)
     cluster_options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
     with (
         distributed.LocalCluster(**cluster_options, host="127.0.0.1", silence_logs=50) as cluster,

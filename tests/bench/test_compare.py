@@ -70,6 +70,13 @@ def test_a_table_says_which_way_is_worse(tmp_path):
     assert bench("compare", new, old).returncode == 0
 
 
+def test_another_face_of_ours_is_worse_when_it_gets_dearer(tmp_path):
+    old = result_file(tmp_path / "old", row("job", 1, 1, 1), row("pausable.run", 2, 2, 2))
+    new = result_file(tmp_path / "new", row("job", 1, 1, 1), row("pausable.run", 3, 3, 3))
+    assert bench("compare", old, new).returncode == 1
+    assert bench("compare", new, old).returncode == 0
+
+
 def test_what_is_within_the_noise_is_not_worse(tmp_path, old):
     new = result_file(tmp_path / "new", row("gevent", 5, 4, 9.9))
     done = bench("compare", old, new)
@@ -170,3 +177,10 @@ def test_each_script_has_the_options_that_its_documentation_names(script, option
     assert (done.returncode, done.stderr) == (0, "")
     for option in [*options, "--quick", "--json"]:
         assert option in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_said_and_is_no_success():
+    done = bench("core", "--plain", "--rounds", "1", "--number", "10", "--json", "/dev/full")
+    assert done.returncode == 1
+    assert "the results cannot be written: [Errno 28]" in done.stderr
