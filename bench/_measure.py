@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
+from typing import TypeVar
 
 #: Does an operation so many times; returns the ns it took, or None if it did not look at the clock.
 Loop = Callable[[int], "int | None"]
-#: ns per operation, of each round.
-Times = dict[str, list[float]]
+Name = TypeVar("Name")
 
 REPETITION_NS = 1_500_000  # long enough for the clock, short enough to fall between disturbances
 FAILED_TAIL = 300  # characters of what a process said at last
@@ -32,9 +32,12 @@ def timed(loop: Loop, number: int) -> float:
 
 
 def in_turns(
-    variants: dict[str, Loop], rounds: int, number: int | None = None, warm_up: int = 20
-) -> Times:
-    """Measure each variant once per round, so that a disturbance hits all alike.
+    variants: dict[Name, Loop], rounds: int, number: int | None = None, warm_up: int = 20
+) -> dict[Name, list[float]]:
+    """Return ns per operation of each variant in each round.
+
+    Each is measured once per round, so that a disturbance hits all alike. Give all variants of a
+    table at once: what lasts a second is soon disturbed as a whole.
 
     Args:
         variants: what is to be measured, by name.
@@ -48,7 +51,7 @@ def in_turns(
         ns = min(timed(loop, warm_up) for _ in range(3))
         numbers[name] = number or max(5, int(REPETITION_NS / ns))
     gc.collect()
-    times: Times = {name: [] for name in variants}
+    times: dict[Name, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, loop in variants.items():
             times[name].append(timed(loop, numbers[name]))

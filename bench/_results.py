@@ -7,8 +7,8 @@ One file per script, `bench/results/NAME.json`:
          "rows": [{"who", "what", "best", "median", "rounds", "ratio", "low", "high", "goal"}]}]}
 
 `best` and `median` are in the table's unit (times are always ns). `ratio` is one of the best
-figures, or of the medians, as the table's `figure` says; `low` and `high` are the quartiles of what
-each round's own ratio was (with `ratio` itself inside).
+figures, or of the medians, as the table's `figure` says; `low` and `high` are the range of what
+each quarter of the rounds says alone.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PACKAGES = (
     "asgiref", "anyio", "trio", "uvloop", "distributed", "cryptography",
 )  # fmt: skip
 
+PARTS = 4  # of a run, for its noise
 OURS = "its cost / ours"  # more than 1: ours is cheaper
 
 
@@ -98,12 +99,16 @@ def is_ours(who: str) -> bool:
 def ratio_of(
     top: Sequence[float], bottom: Sequence[float], of: str = "best"
 ) -> tuple[float, float, float]:
-    """Return top / bottom with its quartiles over the rounds, which were taken in turns."""
+    """Return top / bottom, which were taken in turns, and the range of what parts of the run say.
+
+    The range is the noise of just this kind of ratio: that of single rounds would be much wider.
+    """
     middle = min if of == "best" else statistics.median
     ratio = middle(top) / middle(bottom)
-    each = sorted(a / b for a, b in zip(top, bottom, strict=True))
-    quarter = len(each) // 4
-    return ratio, min(ratio, each[quarter]), max(ratio, each[-1 - quarter])
+    size = -(-len(top) // PARTS)
+    starts = range(0, len(top), size)
+    parts = [middle(top[i : i + size]) / middle(bottom[i : i + size]) for i in starts]
+    return ratio, min(ratio, *parts), max(ratio, *parts)
 
 
 @dataclass

@@ -5,7 +5,9 @@
 OLD and NEW are result files, or folders of them (bench/results of two runs). Ratios are compared,
 not times, so that it does not matter how fast the machine was; each ratio is of figures that were
 taken in turns. Worse is what changed for the worse by more than the threshold, and by more than the
-noise: the quartiles of the rounds' own ratios do not overlap.
+noise: the ranges of what each quarter of the two runs says are apart by half of that at least.
+
+Repeat what is called worse: what threads cost depends on all else that the machine does meanwhile.
 
 Exit code 1 if something got worse, 2 if there is nothing to compare.
 """
@@ -35,8 +37,10 @@ class Change:
         factor = self.new.ratio / self.old.ratio
         return ((factor if self.worse == "higher" else 1 / factor) - 1) * 100
 
-    def within_noise(self) -> bool:
-        return self.old.low <= self.new.high and self.new.low <= self.old.high
+    def surely_percent(self) -> float:
+        """Return how far the two ranges are apart at least, in percent; 0 if they overlap."""
+        apart = max(self.new.low / self.old.high, self.old.low / self.new.high)
+        return max(0.0, (apart - 1) * 100)
 
     def __str__(self) -> str:
         change = self.percent()
@@ -96,8 +100,9 @@ def compare(old: dict[str, Results], new: dict[str, Results], threshold: float) 
     changes = [Change(where, before[where][0], *after[where]) for where in common]
     changes.sort(key=Change.percent, reverse=True)
     large = [change for change in changes if abs(change.percent()) > threshold]
-    worse = [change for change in large if change.percent() > 0 and not change.within_noise()]
-    better = [change for change in large if change.percent() < 0 and not change.within_noise()]
+    sure = [change for change in large if change.surely_percent() > threshold / 2]
+    worse = [change for change in sure if change.percent() > 0]
+    better = [change for change in sure if change.percent() < 0]
     missed = [
         f"{change.where}: {change.new.ratio:.3g}x, goal {change.new.goal}x"
         for change in changes
@@ -107,7 +112,7 @@ def compare(old: dict[str, Results], new: dict[str, Results], threshold: float) 
     show("WORSE", list(map(str, worse)))
     show("Better", list(map(str, reversed(better))))
     show("Goals that were met and are missed now", missed)
-    show("Within the noise", [str(change) for change in large if change.within_noise()])
+    show("Within the noise", [str(change) for change in large if change not in sure])
     show("Only in the old", [where for where in before if where not in after])
     show("Only in the new", [where for where in after if where not in before])
     print(

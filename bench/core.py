@@ -34,14 +34,16 @@ GOAL_BRIDGE = ">= 1"
 
 
 def measure(table: Table, made: dict, ours: str, goals: dict, options: argparse.Namespace) -> None:
-    for what in (START, FULL, PAIR):
-        loops = {who: whats[what] for who, whats in made.items() if what in whats}
-        if not loops:
-            continue
-        times = in_turns(loops, options.rounds, options.number, min(20, options.number or 20))
-        for who, figures in times.items():
-            ratio = ratio_of(figures, times[ours])
-            table.add(who, what, figures, ratio, goals.get((who, what)))
+    loops = {
+        (who, what): loop
+        for what in (START, FULL, PAIR)
+        for who, whats in made.items()
+        if (loop := whats.get(what)) is not None
+    }
+    times = in_turns(loops, options.rounds, options.number, min(20, options.number or 20))
+    for (who, what), figures in times.items():
+        ratio = ratio_of(figures, times[ours, what])
+        table.add(who, what, figures, ratio, goals.get((who, what)))
 
 
 def plain(options: argparse.Namespace, results: Results) -> None:
@@ -93,7 +95,7 @@ def loop_and_peers(results: Results) -> Iterator[dict]:
 def main() -> int:
     parts = {"plain": plain, "loop": loop, "stacks": stacks}
     parser = parser_of(__doc__, parts)
-    rounds_option(parser, 60, 10)
+    rounds_option(parser, 100, 10)
     parser.add_argument("--number", type=positive, help="operations in a repetition (1.5 ms worth)")
     return run("core", parser, parts)
 

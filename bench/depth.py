@@ -111,18 +111,21 @@ def speed(options: argparse.Namespace, results: Results) -> None:
     table = results.table(
         "a pause above frames, speed", plot="lines", axis="frames under the pause"
     )
-    for frames, fn in FRAMES.items():
-        for depth in depths(frames):
-            going = [True]
-            paused = {who: peer(fn, depth, going) for who, peer in PEERS.items()}
-            loops = {who: resuming(call.resume) for who, call in paused.items()}
-            times = in_turns(loops, options.rounds)
-            going.clear()
-            for call in paused.values():
-                expect(VALUE in {call.resume(), call.result()}, f"{frames}, {depth}")
-            for who, figures in times.items():
-                ratio = ratio_of(figures, times["job"])
-                table.add(f"{who}, {frames}", f"{depth:,}", figures, ratio)
+    going = [True]
+    paused = {
+        (who, frames, depth): peer(fn, depth, going)
+        for frames, fn in FRAMES.items()
+        for depth in depths(frames)
+        for who, peer in PEERS.items()
+    }
+    loops = {which: resuming(call.resume) for which, call in paused.items()}
+    times = in_turns(loops, options.rounds)
+    going.clear()
+    for which, call in paused.items():
+        expect(VALUE in {call.resume(), call.result()}, f"{which}")
+    for (who, frames, depth), figures in times.items():
+        ratio = ratio_of(figures, times["job", frames, depth])
+        table.add(f"{who}, {frames}", f"{depth:,}", figures, ratio)
 
 
 def resuming(resume: Callable[[], object]) -> Callable[[int], None]:

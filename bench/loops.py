@@ -250,10 +250,15 @@ def speed(options: argparse.Namespace, results: Results) -> None:
         f"waiting for a future of {options.loop}'s loop",
         note="A call that pauses once, and the loop that completes what it waits for.",
     )
-    for number, form in enumerate(FORMS):
-        times = in_turns({who: forms[number] for who, forms in made.items()}, options.rounds)
-        for who, figures in times.items():
-            table.add(who, form, figures, ratio_of(figures, times["pausable"]), GOALS.get(who))
+    variants = {
+        (who, form): variant
+        for who, forms in made.items()
+        for form, variant in zip(FORMS, forms, strict=True)
+    }
+    times = in_turns(variants, options.rounds)
+    for (who, form), figures in times.items():
+        ratio = ratio_of(figures, times["pausable", form])
+        table.add(who, form, figures, ratio, GOALS.get(who))
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 

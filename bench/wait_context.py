@@ -91,11 +91,12 @@ def descriptors(options: argparse.Namespace, results: Results) -> None:
     )
     jobs = {size: filled(size) for size in SIZES}
     loops = {size: operations(job, size) for size, job in jobs.items()}
-    for what in loops[1]:
-        times = in_turns({f"{size:,}": loops[size][what] for size in SIZES}, options.rounds)
-        for size, figures in times.items():
-            goal = GOAL if what != NAIVE and size != "1" else None
-            table.add(what, size, figures, ratio_of(figures, times["1"]), goal)
+    times = in_turns(
+        {(what, s): loops[s][what] for what in loops[1] for s in SIZES}, options.rounds
+    )
+    for (what, size), figures in times.items():
+        goal = GOAL if what != NAIVE and size != 1 else None
+        table.add(what, f"{size:,}", figures, ratio_of(figures, times[what, 1]), goal)
     for job in jobs.values():
         job.close()
 
