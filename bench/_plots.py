@@ -44,25 +44,25 @@ def picture(table: Table, machine: dict, path: Path) -> None:
 
 
 def bars(plt: Any, table: Table) -> Any:
-    """One panel per column, so that bars of one scale are next to each other."""
+    """One panel per column, all of one scale."""
     whos, whats = table.names()
+    smallest, largest = bounds([row.figure(table) for row in table.rows])
     figure, panels = plt.subplots(
         1, len(whats), figsize=(2.4 + 2.9 * len(whats), 1.3 + 0.27 * len(whos)),
-        sharey=True, squeeze=False, layout="constrained",
+        sharex=True, sharey=True, squeeze=False, layout="constrained",
     )  # fmt: skip
     for panel, what in zip(panels[0], whats, strict=True):
         rows = [table.row(who, what) for who in whos]
         values = [row.figure(table) if row is not None else 0 for row in rows]
-        colours = [OURS if is_ours(who) else OTHERS for who in whos]
+        colours = [OURS if is_ours(who) or is_ours(what) else OTHERS for who in whos]
         panel.barh(range(len(whos)), values, color=colours)
         panel.set_yticks(range(len(whos)), whos)
         panel.set_title(what, fontsize=9)
-        present = [value for value in values if value > 0] or [1]
         panel.set_xscale("log")
-        panel.set_xlim(min(present) / 3, max(present) * 25)
+        panel.set_xlim(smallest / 3, largest * 40)
         for place, row in enumerate(rows):
             label = "-" if row is None else label_of(row, table)
-            at = values[place] or min(present) / 3
+            at = values[place] or smallest / 3
             panel.text(at * 1.1, place, label, va="center", fontsize=7.5)
         panel.set_xlabel(f"{UNITS.get(table.unit, table.unit)}, log scale", fontsize=8)
         panel.xaxis.set_major_formatter(lambda value, _place: shown_short(value, table.unit))
@@ -70,6 +70,12 @@ def bars(plt: Any, table: Table) -> Any:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0][0].invert_yaxis()
     return figure
+
+
+def bounds(values: list[float]) -> tuple[float, float]:
+    """Return the smallest and the largest that a log scale can show."""
+    positive = [value for value in values if value > 0] or [1.0]
+    return min(positive), max(positive)
 
 
 def label_of(row: Row, table: Table) -> str:
