@@ -35,13 +35,9 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-bench
-	$(BIN)/python bench/core.py
-	$(BIN)/python bench/wait_context.py
-	$(BIN)/python bench/loops.py
-	$(BIN)/python bench/keys.py
-	$(BIN)/python bench/teardown.py
-	$(BIN)/python bench/engines.py
+# every number in the docs, ours next to all peers: bench/results/*.json, pictures, results.md
+bench: system $(VENV)/installed-bench
+	$(BIN)/python bench/run_all.py
 
 # the openssl command, a C compiler, OpenSSL's headers and redis: installed where that can be done
 system:
