@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from traceback import StackSummary
 from types import FrameType
-from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, SupportsIndex, TypeVar
 
 from pausable import _report, _running_loop
 from pausable._fibre import enclosing
@@ -36,11 +36,6 @@ from pausable.errors import (
     WaitContextClosed,
     WrongThread,
 )
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["JobPool", "PoolStats", "all_pools", "unwind_thread", "watch_all_pools"]
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pausable.engines._checks import Submits, check_count, check_engine, check_future
 from pausable.engines._dask import Dask
 from pausable.engines._engine import Engine
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["ExecutorEngine", "check_function"]
 

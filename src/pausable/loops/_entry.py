@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pausable._job import launch
 from pausable._threads import thread_pool
@@ -16,11 +15,6 @@ from pausable.loops._callable import CO_COROUTINE, check_synchronous
 from pausable.loops._here import drive_here, takeover_here
 from pausable.loops._map import Map
 from pausable.loops._portal import in_portal
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 if TYPE_CHECKING:
     from asyncio import Task

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from pausable._timer import call_later
 from pausable.testing._busy import pause_busy
 from pausable.testing._faults import FaultPlan, Faults, InjectedFault
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["FaultyEngine"]
 
