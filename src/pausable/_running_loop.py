@@ -17,7 +17,6 @@ when one has ended, the job sees no loop until its next pause.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from typing import Any
@@ -27,6 +26,7 @@ from pausable._job import current_fibre
 __all__ = ["OwnLoop", "notice"]
 
 _asyncio: Any = None
+_signal: Any = None
 _get: Any = None
 _set: Any = None
 _swap_task: Any = None
@@ -45,14 +45,14 @@ class _World:
         # A loop in the main thread takes Ctrl-C, and wakes when a signal arrives.
         self.takes_signals = threading.current_thread() is threading.main_thread()
         if self.takes_signals:
-            self.wakeup_fd = signal.set_wakeup_fd(-1)
-            self.sigint = signal.getsignal(signal.SIGINT)
+            self.wakeup_fd = _signal.set_wakeup_fd(-1)
+            self.sigint = _signal.getsignal(_signal.SIGINT)
 
     def restore(self) -> None:
         if self.takes_signals:
-            signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False)
+            _signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False)
             if self.sigint is not None:  # else it was not set from Python
-                signal.signal(signal.SIGINT, self.sigint)
+                _signal.signal(_signal.SIGINT, self.sigint)
         _set(self.loop)
         if self.task is not None:
             _swap_task(self.loop, self.task)
@@ -65,7 +65,7 @@ class OwnLoop:
     def __init__(self) -> None:
         self._other = _World()
         if self._other.takes_signals:
-            signal.set_wakeup_fd(self._other.wakeup_fd, warn_on_full_buffer=False)
+            _signal.set_wakeup_fd(self._other.wakeup_fd, warn_on_full_buffer=False)
 
     def leave(self) -> bool:
         """Set the job's world aside; return False if there is no loop in it any more."""
@@ -81,10 +81,11 @@ class OwnLoop:
 
 def notice() -> None:
     """Have the loops noticed that jobs run, if asyncio is there. Doing so twice does nothing."""
-    global _asyncio, _get, _set, _swap_task
+    global _asyncio, _signal, _get, _set, _swap_task
     if _asyncio is not None or "asyncio.events" not in sys.modules:
         return
-    import asyncio  # noqa: PLC0415  # it is there; pausable itself does without
+    import asyncio  # noqa: PLC0415  # both are there; pausable itself does without
+    import signal  # noqa: PLC0415
 
     events = asyncio.events
     _get, _set = events._get_running_loop, events._set_running_loop
@@ -93,7 +94,7 @@ def notice() -> None:
     events._get_running_loop = _get_running_loop
     asyncio._get_running_loop = _get_running_loop_of_package
     events._set_running_loop = _set_running_loop
-    _asyncio = asyncio
+    _asyncio, _signal = asyncio, signal
 
 
 def _get_running_loop() -> Any:
