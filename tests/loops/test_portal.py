@@ -560,6 +560,8 @@ def test_the_job_of_a_portal_is_named_after_the_coroutine_and_can_be_cancelled(r
             (job,) = pausable.jobs()
             assert "steps" not in job.name
             job.cancel()
+            await tick(100)
+            assert job.done()
 
         with pytest.raises(BaseException) as info:
             await gather(request(), cancel())
