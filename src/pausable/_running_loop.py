@@ -6,7 +6,7 @@ Rules:
   code in it that calls `asyncio.run()` must find none, and whoever goes on while the job is paused
   in there must not find the job's.
 * Code that is about to run a loop asks `asyncio.events._get_running_loop` first; hardly anybody
-  else does (asyncio's locks and queues). So there the loop around the job is hidden from it.
+  else does (asyncio's locks and queues, and gather). So there the loop around the job is hidden.
   `uvloop.run` (before Python 3.12) asks `asyncio._get_running_loop` instead. These are the only
   things that pausable puts in another module's place, and it changes nothing outside jobs.
 * From then on, until the job's own loop has ended, the two worlds are exchanged at each pause.
@@ -19,11 +19,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from typing import Any, Final
 
 from pausable._job import current_fibre
 
 __all__ = ["OwnLoop", "notice"]
+
+#: Modules of asyncio that ask for the loop, but run none: locks, and since 3.14 gather and others.
+_ONLY_ASK: Final = {"asyncio.mixins", "asyncio.tasks", "asyncio.futures", "asyncio.graph"}
 
 _asyncio: Any = None
 _signal: Any = None
@@ -102,7 +105,7 @@ def _get_running_loop() -> Any:
     fibre = current_fibre()
     if fibre is not None and fibre.own_loop is None:
         asking = sys._getframe(1).f_globals.get("__name__")
-        if asking != "asyncio.mixins":  # its locks
+        if asking not in _ONLY_ASK:
             fibre.keep_loops_apart(OwnLoop())
     return _get()
 
