@@ -89,6 +89,8 @@ class Fibre(_greenlet.greenlet):
         while True:
             try:
                 while True:
+                    if self.dying:  # first: after a branch 3.14 would leave `try` to jump back
+                        return
                     self.state = ENDED
                     fn = args = kwargs = None
                     # Inside `try`, for Ctrl-C can hit on the way in or out: that may end the call,
@@ -96,8 +98,6 @@ class Fibre(_greenlet.greenlet):
                     fn, args, kwargs = self.resumer.switch()
                     self.state = RUNNING
                     self.value = fn(*args, **kwargs) if kwargs else fn(*args)
-                    if self.dying:
-                        return
             except BaseException as exc:
                 if self.dying or (self.state is ENDED and isinstance(exc, FibreExit)):
                     return
