@@ -17,7 +17,17 @@ from pathlib import Path
 from _results import RESULTS
 
 HERE = Path(__file__).parent
-NAMES = ("core", "memory", "depth", "wait_context", "loops", "keys", "engines", "teardown")
+NAMES = (
+    "core",
+    "memory",
+    "depth",
+    "wait_context",
+    "loops",
+    "keys",
+    "engines",
+    "import_time",
+    "teardown",
+)
 
 
 def script(name: str, *arguments: str) -> int:

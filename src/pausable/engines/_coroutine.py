@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from pausable._driver import Driver, discard
 from pausable._job import current_fibre
@@ -16,11 +15,6 @@ from pausable.engines._origin import own_context, place_here
 from pausable.engines._place import Place, own_place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["CoroutineEngine"]
 

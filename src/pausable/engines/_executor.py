@@ -15,7 +15,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pausable._callable import is_coroutine_function
 from pausable._wait_context import Status
@@ -32,11 +32,6 @@ from pausable.engines._origin import would_need_this_thread
 from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["ExecutorEngine", "check_function"]
 
