@@ -15,9 +15,10 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, Final, ParamSpec, TypeVar
 
-from pausable._callable import is_coroutine_function
+from pausable._callable import CO_COROUTINE, is_coroutine_function
 from pausable._wait_context import Status
 from pausable.engines._checks import (
     Submits,
@@ -190,6 +191,8 @@ def check_function(fn: Any) -> None:
     Raises:
         TypeError: it cannot be called, or is a coroutine function.
     """
+    if type(fn) is FunctionType and not fn.__code__.co_flags & CO_COROUTINE:  # nearly always
+        return
     if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
     if is_coroutine_function(fn):
