@@ -196,6 +196,32 @@ def test_held_requests_go_when_the_last_job_that_could_add_to_them_has_ended(loo
     recorder.run()
 
 
+def test_who_has_its_answer_counts_no_more_among_those_who_wait(loop):
+    recorder = Recorder(min_batch=2, max_delay_s=60)
+    loop.start(recorder.engine.call, 1)
+    loop.step()
+    recorder.run()
+    assert loop.run_until_idle() == []
+    loop.start(pausable.sleep, 3600)  # somebody who could ask, too
+    loop.start(recorder.engine.call, 2)
+    loop.advance(59)
+    assert recorder.batches == [[1]]
+    loop.advance(1)
+    assert recorder.batches == [[1], [2]]
+    recorder.run()
+    loop.run_until_idle()
+    assert not recorder.engine._callers
+
+
+def test_when_a_full_batch_goes_nothing_is_left_to_be_looked_at(loop):
+    recorder = Recorder(max_batch=3, max_delay_s=60)
+    for n in range(3):
+        loop.start(recorder.engine.submit, n)
+    assert recorder.batches == [[0, 1, 2]]
+    assert loop._clock.next_due() is None
+    recorder.run()
+
+
 def test_max_delay_alone_waits_for_a_full_batch(loop):
     recorder = Recorder(max_batch=3, max_delay_s=60)
     tickets = [recorder.engine.submit(n) for n in range(2)]
@@ -360,6 +386,41 @@ def test_an_engine_that_returns_no_future_fails_the_batch():
     with BatchEngine(squares, 4, engine=Garbage()) as engine:
         with pytest.raises(pausable.EngineError, match="which is no future"):
             engine.call(1)
+
+
+class Early:
+    """A future that wakes whoever waits for it before it is done, and twice when it is."""
+
+    def __init__(self):
+        self.value = None
+
+    def done(self):
+        return self.value is not None
+
+    def result(self):
+        assert self.done(), "to ask now would block whoever completes it"
+        return self.value
+
+    def add_done_callback(self, callback):
+        self.wake = callback
+        self.wake(self)
+
+
+def test_an_early_wake_and_a_second_one_do_nothing(caplog):
+    class Engine:
+        def submit(self, fn, requests):
+            return early
+
+    early = Early()
+    with BatchEngine(squares, 4, engine=Engine()) as engine:
+        ticket = engine.submit(3)
+        assert not ticket.done()
+        early.value = [9]
+        for _ in range(2):
+            early.wake(early)
+        assert ticket.result() == 9
+        assert engine.stats().in_flight == 0
+        assert caplog.records == []
 
 
 class AtOnce:

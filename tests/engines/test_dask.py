@@ -109,12 +109,29 @@ def test_results_do_not_come_back_by_blocking_the_loop_or_the_clients(engine):
     assert "IO loop" in stacks.pop()
 
 
-def test_a_cancelled_job_cancels_the_operation_on_the_cluster(client, engine):
-    job = pausable.start(engine.call, time.sleep, 0.05)
+def go_on_when_told(name):
+    import distributed
+
+    distributed.Event(f"{name} begun").set()
+    distributed.Event(f"{name} go on").wait()
+
+
+def test_a_cancelled_job_cancels_the_operation_on_the_cluster(cluster, client, engine, request):
+    import distributed
+
+    def at_the_scheduler():
+        return [key for key in list(cluster.scheduler.tasks) if key.startswith("go_on_when_told")]
+
+    job = pausable.start(engine.call, go_on_when_told, request.node.name)
+    assert distributed.Event(f"{request.node.name} begun", client=client).wait(timeout=20)
+    assert len(at_the_scheduler()) == 1
     job.cancel()
     assert job.cancelled()
     assert engine.pending == 0
-    assert engine.call(square, 3) == 9
+    for _ in range(2):  # the second one is sent to the scheduler after the cancellation
+        assert engine.call(square, 3) == 9
+    assert at_the_scheduler() == []
+    distributed.Event(f"{request.node.name} go on", client=client).set()
 
 
 def test_a_cancelled_dask_future_is_an_engine_error(client):

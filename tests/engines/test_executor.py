@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 import pausable
-from core._support import Canary, in_child
+from core._support import Canary, in_child, in_thread
 from engines._support import asquare, square
-from pausable.engines import ExecutorEngine
+from pausable.engines import ExecutorEngine, _executor
 from pausable.testing import FakeEngine
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -96,6 +96,25 @@ def test_threads_of_its_own_end_with_the_engine():
     for thread in names:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_two_threads_that_call_first_share_one_pool(monkeypatch):
+    class HeldByAnother:
+        """Is had when another thread, which makes the pool, has let go of it."""
+
+        def __enter__(self):
+            monkeypatch.setattr(_executor, "_starting", threading.Lock())
+            pools.append(in_thread(engine._workers))
+
+        def __exit__(self, *exc):
+            pass
+
+    pools = []
+    with ExecutorEngine() as engine:
+        monkeypatch.setattr(_executor, "_starting", HeldByAnother())
+        pools.append(engine._workers())
+        assert len(pools) == 2
+        assert pools[0] is pools[1]
 
 
 def test_a_worker_process_that_dies_is_an_engine_error():

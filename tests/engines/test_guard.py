@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -11,6 +13,8 @@ import sniffio
 import pausable
 from engines._support import ByHand, asquare, square
 from pausable.engines import Breaker, CoroutineEngine, ExecutorEngine, Retry, guard
+from pausable.engines._gate import Gate
+from pausable.engines._retry import Budget
 from pausable.testing import FakeEngine, FakeLoop, FaultEngine
 
 
@@ -114,6 +118,33 @@ def test_who_is_cancelled_at_the_engine_gives_its_place_to_the_next(fake, loop):
         assert engine.stats().in_flight == 0
 
 
+def test_what_is_refused_leaves_no_deadline_behind(fake, loop):
+    with guard(fake, max_in_flight=1, max_waiting=0, deadline_s=5) as engine:
+        first, second = [loop.start(engine.call, name) for name in "ab"]
+        assert isinstance(second.exception(), pausable.EngineFull)
+        fake.finish("a", 1)
+        loop.run_until_idle()
+        assert first.result() == 1
+        assert loop._clock.next_due() is None
+
+
+def test_what_is_over_does_not_wait_for_a_place():
+    class Over:
+        over = True
+
+    class GoesIn:
+        over = False
+
+        def attempt(self):
+            """Stay there."""
+
+    gate = Gate(max_in_flight=1, max_waiting=1)
+    gate.enter(GoesIn())
+    gate.enter(Over())  # its deadline came just before
+    assert (gate.in_flight, gate.waiting) == (1, 0)
+    assert not gate.is_full()
+
+
 class AtOnce:
     def submit(self, number):
         fake = FakeEngine()
@@ -140,6 +171,20 @@ def test_an_attempt_that_takes_too_long_is_cancelled_and_a_late_answer_ignored(f
             job.result()
         fake.finish_late("sign", 1)
         assert engine.stats().timeouts == 1
+
+
+def test_an_engine_that_takes_an_operation_too_late_is_told_to_cancel_it(fake, loop):
+    class SlowToTake:
+        def submit(self, name):
+            pausable.sleep(10)
+            return fake.submit(name)
+
+    with guard(SlowToTake(), deadline_s=5) as engine:
+        job = loop.start(engine.call, "sign")
+        loop.advance(10)
+        assert isinstance(job.exception(), pausable.EngineTimeout)
+        assert fake.cancelled == ["sign"]
+        assert engine.stats().in_flight == 0
 
 
 def test_a_timeout_is_also_a_timeout_error(fake, loop):
@@ -307,6 +352,58 @@ def test_a_job_that_is_cancelled_between_attempts_makes_no_more(fake, loop):
         assert fake.submitted == ["sign"]
 
 
+class Meanwhile:
+    """Does something when it is asked for "b": on the stack that tells what became of "a"."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.do = None
+
+    def submit(self, name):
+        if name == "b":
+            self.do()
+        return self.engine.submit(name)
+
+
+@pytest.mark.parametrize("options", [{"retry": 9}, {"fallback": ByHand()}])
+def test_who_is_cancelled_while_the_next_one_is_let_in_is_neither_retried_nor_done_elsewhere(
+    fake, loop, options
+):
+    with guard(meanwhile := Meanwhile(fake), max_in_flight=1, **options) as engine:
+        first, second = [loop.start(engine.call, name) for name in "ab"]
+        meanwhile.do = first.cancel
+        fake.fail("a", ConnectionError())
+        fake.finish("b", 2)
+        loop.run_until_idle()
+        assert (first.cancelled(), second.result()) == (True, 2)
+        assert loop._clock.next_due() is None
+        assert engine.stats().fallbacks == 0
+
+
+def test_an_attempt_that_never_ends_does_not_keep_the_failure_of_the_one_before(fake, loop):
+    class Lost(ConnectionError):
+        """Can be watched dying."""
+
+    with guard(fake, retry=Retry(2, **NO_DELAY)) as engine:
+        job = loop.start(engine.call, "sign")
+        fake.fail("sign", lost := Lost())
+        loop.advance(1)
+        fake.begin("sign")
+        job.cancel()
+        died = weakref.finalize(lost, int)
+        del lost, job
+        gc.collect()
+        assert fake.pending == ["sign"]
+        assert not died.alive
+
+
+def test_retries_are_saved_up_to_a_bound():
+    budget = Budget(share=1)
+    for _ in range(500):
+        budget.earn()
+    assert [budget.spend() for _ in range(101)] == [True] * 100 + [False]
+
+
 def test_a_closed_engine_below_is_not_asked_again():
     inner = ByHand()
     inner.close()
@@ -399,6 +496,13 @@ def test_a_trial_that_fails_keeps_it_open_and_one_that_is_cancelled_lets_another
     assert None not in {breaker.allow(121), breaker.allow(121)}
 
 
+def test_who_is_cancelled_is_no_failure(fake, loop):
+    with guard(fake, breaker=1) as engine:
+        loop.start(engine.call, "a").cancel()
+        assert fake.cancelled == ["a"]
+        assert not engine.breaker.is_open
+
+
 def test_a_trial_that_nothing_is_heard_of_lets_another_try_and_counts_no_more():
     breaker = opened(Breaker(1, reset_s=10), 100)
     lost = breaker.allow(110)
@@ -441,6 +545,23 @@ def test_what_succeeds_in_between_closes_it(fake, loop):
             fake.finish("good", 1)
             loop.run_until_idle()
             assert job.result() == 1
+
+
+def test_who_is_cancelled_just_when_its_turn_comes_gives_its_place_back_and_is_no_failure(fake):
+    class ThenCancelled(Breaker):
+        def allow(self, now):
+            if len(tickets) == 2:  # by another thread, for one
+                tickets[1].cancel()
+            return super().allow(now)
+
+    tickets = []
+    with guard(fake, max_in_flight=1, breaker=ThenCancelled(1)) as engine:
+        tickets += [engine.submit("a")]
+        tickets += [engine.submit("b")]
+        fake.finish("a", 1)
+        assert fake.submitted == ["a"]
+        assert engine.stats().in_flight == 0
+        assert not engine.breaker.is_open
 
 
 # -- fallback --------------------------------------------------------------------------------------
@@ -498,6 +619,16 @@ def test_what_took_too_long_is_done_by_the_fallback(fake, loop):
         other.tickets["sign"].finish("elsewhere")
         loop.run_until_idle()
         assert job.result() == "elsewhere"
+
+
+def test_who_is_cancelled_while_the_fallback_works_has_no_place_to_give_back(fake, loop, caplog):
+    with ByHand() as other, guard(fake, max_in_flight=1, fallback=other) as engine:
+        job = loop.start(engine.call, "sign")
+        fake.fail("sign", ConnectionError("down"))
+        job.cancel()
+        assert other.cancelled == ["sign"]
+        assert engine.stats().in_flight == 0
+        assert caplog.records == []
 
 
 def test_a_fallback_that_fails_too_says_why_it_was_asked(fake, loop):
@@ -640,7 +771,7 @@ def test_a_job_cancelled_while_it_submits_lets_the_next_one_in():
                 pausable.pause()
             return threads.submit(fn, *args)
 
-    with ExecutorEngine() as threads, guard(PausesOnce(), max_in_flight=1) as engine:
+    with ExecutorEngine() as threads, guard(PausesOnce(), max_in_flight=1, breaker=1) as engine:
         first, second = (pausable.start(engine.call, square, n) for n in (1, 2))
         first.cancel()
         with second:

@@ -14,7 +14,9 @@ import pausable
 from core._support import in_thread, python
 from engines._support import ByHand
 from pausable import Status
-from pausable.engines import BatchEngine, Engine, ExecutorEngine
+from pausable._patience import POLL_S
+from pausable.engines import BatchEngine, Engine, ExecutorEngine, Ticket
+from pausable.engines._engine import _let_it_come_to_itself
 
 
 @pytest.fixture
@@ -100,6 +102,31 @@ def test_a_doubled_completion_reaches_nobody_and_is_logged_once(engine, caplog):
     assert "was completed already" in record.getMessage()
 
 
+def test_a_late_completion_of_what_was_cancelled_is_no_fault(engine, caplog):
+    ticket = engine.submit("sign")
+    assert ticket.cancel()
+    assert ticket.finish("late") is False
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda ticket: ticket.finish(1),
+        lambda ticket: ticket.fail(OSError()),
+        lambda ticket: ticket.busy(),
+        lambda ticket: ticket.cancel(),
+        lambda ticket: ticket.give_up(pausable.EngineError()),
+    ],
+    ids=["finish", "fail", "busy", "cancel", "give_up"],
+)
+def test_a_ticket_that_has_ended_keeps_nothing_of_the_engines(engine, end):
+    ticket = engine.submit("sign")
+    assert ticket.data == "sign"
+    end(ticket)
+    assert ticket.data is None
+
+
 def test_a_number_means_one_operation_for_ever(engine):
     tickets = [engine.submit(str(number)) for number in range(50)]
     assert len({ticket.generation for ticket in tickets}) == 50
@@ -173,6 +200,13 @@ def test_a_busy_engine_is_asked_again_until_it_accepts(place):
         assert place(engine.call, [1, 2, 3]) == [1, 2, 3]
 
 
+def test_outside_jobs_a_busy_engine_is_left_alone_for_longer_each_time_up_to_a_bound():
+    delays_s = [POLL_S / 8]
+    while len(delays_s) < 6:
+        delays_s.append(_let_it_come_to_itself(delays_s[-1]))
+    assert delays_s == [POLL_S / 8, POLL_S / 4, POLL_S / 2, POLL_S, POLL_S, POLL_S]
+
+
 def test_a_ticket_that_was_turned_down_says_so():
     with BusyAtFirst(1) as engine:
         ticket = engine.submit(1)
@@ -195,8 +229,16 @@ class CompletesOthers(ByHand):
         super()._begin(ticket, name)
 
 
-def test_nobody_is_called_on_the_stack_of_a_submit():
-    with CompletesOthers() as engine:
+class SubmitsToAnother(CompletesOthers):
+    def _begin(self, ticket, name):
+        with ByHand() as another:
+            another.submit(name)
+            super()._begin(ticket, name)
+
+
+@pytest.mark.parametrize("make", [CompletesOthers, SubmitsToAnother])
+def test_nobody_is_called_on_the_stack_of_a_submit(make):
+    with make() as engine:
         told, stacks = threading.Event(), []
         ticket = engine.submit("one")
         ticket.add_done_callback(lambda _: stacks.append(threading.get_ident()) or told.set())
@@ -339,7 +381,7 @@ def test_an_engine_has_to_be_able_to_cancel():
         Half()
 
 
-def test_a_closed_engine_fails_what_is_under_way_and_accepts_no_more(engine):
+def test_a_closed_engine_fails_what_is_under_way_and_accepts_no_more(engine, caplog):
     job = pausable.start(engine.call, "sign")
     engine.close()
     engine.close()
@@ -350,6 +392,24 @@ def test_a_closed_engine_fails_what_is_under_way_and_accepts_no_more(engine):
     with pytest.raises(pausable.EngineClosed):
         engine.submit("other")
     assert engine.tickets["sign"].finish("late") is False
+    assert caplog.records == []
+
+
+def test_what_is_submitted_while_the_engine_is_being_closed_is_given_up():
+    class ClosedJustThen(Ticket):
+        def __init__(self, engine):
+            super().__init__(engine)
+            engine.close()  # by another thread, which does not see this ticket
+
+    class Closing(ByHand):
+        _ticket_type = ClosedJustThen
+
+    with Closing() as engine:
+        ticket = engine.submit("sign")
+        assert engine.cancelled == ["sign"]
+        assert engine.pending == 0
+        with pytest.raises(pausable.EngineClosed):
+            ticket.result()
 
 
 def test_misbehaving_engines_leave_the_pool_as_it_was():

@@ -101,6 +101,27 @@ def test_a_certificate_does_not_outlive_its_ca(local):
     assert cert.not_valid_after_utc == until
 
 
+def test_a_certificate_calls_the_ca_s_key_what_the_ca_s_own_certificate_calls_it(local):
+    def authority(*identifiers):
+        issuer = CertificateIssuer(
+            ca_certificate(local["P-256"], extra=identifiers), local["P-256"]
+        )
+        extensions = issuer.issue(request(local["RSA"])).extensions
+        return extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+
+    assert authority(x509.SubjectKeyIdentifier(b"key 7")).key_identifier == b"key 7"
+    derived = x509.SubjectKeyIdentifier.from_public_key(local["P-256"].public_key())
+    assert authority().key_identifier == derived.digest
+
+
+def test_a_p_521_key_signs_with_a_hash_as_wide():
+    key = ec.generate_private_key(ec.SECP521R1())
+    cert = CertificateIssuer(ca_certificate(key), key).issue(
+        request(ec.generate_private_key(ec.SECP256R1()))
+    )
+    assert cert.signature_hash_algorithm.name == "sha512"
+
+
 def damaged(key):
     der = bytearray(request(key).public_bytes(Encoding.DER))
     der[der.index(b"host")] ^= 1
@@ -121,6 +142,7 @@ def damaged(key):
         (lambda key: request(key, "", x509.SubjectAlternativeName([])), "names is empty"),
         (lambda key: request(key, "a", x509.BasicConstraints(True, None)), "a CA's certificate"),
         (lambda key: request(key, "a", usage(key_cert_sign=True)), "a CA's certificate"),
+        (lambda key: request(key, "a", usage(crl_sign=True)), "a CA's certificate"),
         (
             lambda key: request(key, "a", x509.OCSPNoCheck(), critical=True),
             "critical extension 1.3.6.1.5.5.7.48.1.5, which is not granted",

@@ -60,6 +60,9 @@ def own_place() -> Place:
 
 
 async def _complete(ticket: Ticket[Any], awaitable: Any) -> None:
+    if ticket.done():  # cancelled before it began
+        discard(awaitable)
+        return
     try:
         value = await awaitable
     except (Exception, SystemExit, KeyboardInterrupt) as exc:
@@ -86,15 +89,12 @@ class _AsyncioPlace:
 
         def start() -> None:
             nonlocal task
-            if ticket.done():  # cancelled before it began
-                discard(awaitable)
-                return
             task = self._loop.create_task(_complete(ticket, awaitable))
             task.add_done_callback(ended)
 
         def ended(_task: object) -> None:
-            if ticket.running():  # cancelled before its first step
-                discard(awaitable)
+            discard(awaitable)  # the task may have been cancelled before its first step
+            if ticket.running():
                 _cancelled(ticket, None)
 
         def cancel() -> None:
@@ -178,9 +178,6 @@ class _TrioPlace:
                 await _complete(ticket, awaitable)
 
         def start() -> None:
-            if ticket.done():
-                discard(awaitable)
-                return
             try:
                 trio.lowlevel.spawn_system_task(body, context=context)
             except RuntimeError as exc:  # the run is about to end

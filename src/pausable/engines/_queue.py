@@ -64,7 +64,7 @@ class Queue:
     @property
     def idle(self) -> bool:
         """Whether it can be forgotten."""
-        return not self.waiting and not self.under_way and not self.led
+        return not self.waiting and not self.under_way
 
     @property
     def full(self) -> bool:
