@@ -5,17 +5,20 @@ What of it holds for engines that misbehave, too, is in test_contract.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import pausable
 from core._support import in_thread, python
-from engines._support import ByHand
+from engines._support import ByHand, pausable_sleep
 from pausable import Status
 from pausable._patience import POLL_S
-from pausable.engines import BatchEngine, Engine, ExecutorEngine, Ticket
+from pausable.engines import BatchEngine, CoroutineEngine, Engine, ExecutorEngine, Ticket, guard
 from pausable.engines._engine import _let_it_come_to_itself
 
 
@@ -434,3 +437,41 @@ def test_each_waiter_gets_one_exception_with_the_engines_traceback_only(engine):
     for ticket in tickets:
         ticket.fail(error)
     assert len({depth(ticket) for ticket in tickets * 5}) == 1
+
+
+def fails(*_request):
+    raise ZeroDivisionError
+
+
+async def fails_too():
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("make", "request_"),
+    [
+        (ExecutorEngine, [fails]),
+        (CoroutineEngine, [fails_too]),
+        (guard, [fails]),
+        (lambda executor: guard(ExecutorEngine(executor)), [fails]),
+        (lambda executor: BatchEngine(fails, 1, engine=executor), [1]),
+    ],
+    ids=["executor", "coroutine", "guard", "guarded engine", "batch"],
+)
+def test_an_operation_that_failed_is_gone_without_a_garbage_collection(make, request_):
+    with ThreadPoolExecutor(1) as executor:
+        engine = make(executor) if make is not CoroutineEngine else make()
+        with engine:
+            ticket = engine.submit(*request_)
+            with pytest.raises(ZeroDivisionError):
+                ticket.result()
+            watched = weakref.ref(ticket)
+            gc.disable()
+            try:
+                del ticket
+                executor.submit(int).result()  # so that its thread lets go of what was before
+                if make is CoroutineEngine:
+                    engine.call(pausable_sleep)
+                assert watched() is None
+            finally:
+                gc.enable()

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from pausable._wait_context import Status
-from pausable.engines._checks import Submits, cancel_future, check_future
+from pausable.engines._checks import Submits, cancel_future, check_future, failure_of
 from pausable.engines._origin import needs_this_thread, would_need_this_thread
 from pausable.errors import EngineError
 
@@ -99,7 +99,11 @@ class Batch:
             if getattr(future, "status", None) is Status.EAGAIN:
                 self._deliver(None)
                 return
-            answers = self._answers(future.result())
+            failure = failure_of(future)
+            if failure is None:
+                answers = self._answers(future.result())
+            else:
+                answers = [failure] * len(self.members)
         except CancelledError as exc:
             answers = [self._not_executed(exc)] * len(self.members)
         except BaseException as exc:

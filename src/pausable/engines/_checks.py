@@ -16,6 +16,7 @@ __all__ = [
     "check_engine",
     "check_future",
     "check_seconds",
+    "failure_of",
 ]
 
 
@@ -44,6 +45,23 @@ def cancel_future(future: Any) -> None:
     cancel = getattr(future, "cancel", None)
     if cancel is not None:
         cancel()
+
+
+def failure_of(future: Any) -> BaseException | None:
+    """Return what a future that is done failed with, or None.
+
+    Not by `result()`, if it can be helped: the exception would hold whoever asks, and what that
+    holds, until the next garbage collection.
+    """
+    ask = getattr(future, "exception", None)
+    if ask is not None:
+        exc: BaseException | None = ask()
+        return exc
+    try:
+        future.result()
+    except BaseException as exc:
+        return exc
+    return None
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

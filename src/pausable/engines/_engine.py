@@ -207,7 +207,10 @@ class Engine(ABC):
                 if not ticket.done():
                     _wait_until_done(ticket)
                 if ticket.status is not Status.EAGAIN:
-                    return ticket.result()
+                    try:
+                        return ticket.result()
+                    finally:
+                        del ticket  # what it raises holds this frame: no cycle here
                 delay_s = _let_it_come_to_itself(delay_s)
                 again = True
         except EngineError:

@@ -26,6 +26,7 @@ from pausable.engines._checks import (
     check_count,
     check_engine,
     check_future,
+    failure_of,
 )
 from pausable.engines._dask import Dask
 from pausable.engines._engine import Engine
@@ -163,23 +164,24 @@ class _Follower(Ticket[Any]):
         if type(future) is not Future and not future.done():  # an early wake: it is told again
             return
         try:
-            value = future.result()
+            exc = failure_of(future)
+            value = future.result() if exc is None else None
         except CancelledError:
             self.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
-        except BrokenExecutor as exc:
+            return
+        if exc is None:
+            self.finish(value)
+        elif isinstance(exc, BrokenExecutor):
             error = EngineError(
                 f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine"
                 " of it"
             )
             error.__cause__ = exc
             self.fail(error)
-        except BaseException as exc:
-            if getattr(future, "status", None) is Status.EAGAIN:  # the executor is an engine
-                self.busy(str(exc))
-            else:
-                self.fail(exc)
+        elif getattr(future, "status", None) is Status.EAGAIN:  # the executor is an engine
+            self.busy(str(exc))
         else:
-            self.finish(value)
+            self.fail(exc)
 
 
 ExecutorEngine._ticket_type = _Follower

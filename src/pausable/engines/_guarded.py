@@ -22,7 +22,7 @@ from pausable._clock import drivers_clock
 from pausable._patience import POLL_S
 from pausable._timer import Timer, call_later
 from pausable._wait_context import Status
-from pausable.engines._checks import Submits, cancel_future, check_future
+from pausable.engines._checks import Submits, cancel_future, check_future, failure_of
 from pausable.engines._origin import Origin
 from pausable.engines._retry import Retry
 from pausable.errors import BreakerOpen, EngineBusy, EngineError, EngineTimeout
@@ -158,6 +158,7 @@ class Operation:
             exc: or what it failed with.
             again: the engine turned it down, as EAGAIN.
         """
+        self._attempt = None  # which holds us
         if attempt.instead_of is None:
             self._decide(attempt, value, exc, again)
             return
@@ -305,13 +306,15 @@ class _Attempt:
         try:
             if not future.done():  # an early wake
                 return
-            value = future.result()
+            failure = failure_of(future)
+            value = future.result() if failure is None else None
+            again = getattr(future, "status", None) is Status.EAGAIN
         except CancelledError as exc:
             self._end(None, _because(f"{self._engine!r} cancelled the operation", exc))
         except BaseException as exc:
-            self._end(None, exc, again=getattr(future, "status", None) is Status.EAGAIN)
+            self._end(None, exc)
         else:
-            self._end(value, None)
+            self._end(value, failure, again=again)
 
     def _too_long(self, timeout_s: float) -> None:
         guard = self._operation._guard
@@ -323,6 +326,7 @@ class _Attempt:
 
     def _end(self, value: Any, exc: BaseException | None, *, again: bool = False) -> None:
         if self._once():
+            self.future = None  # which holds us
             self._operation.ended(self, value, exc, again)
 
     def _once(self) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -121,16 +122,17 @@ class Ticket(Generic[T]):
             concurrent.futures.CancelledError: it was cancelled.
             Others: as of `wait_for`.
         """
-        if self._state is PENDING:
-            return wait_for(self, timeout_s)
-        if self._state is CANCELLED:
-            raise CancelledError(f"{self!r}")
-        if self._exc is not None:
-            try:  # of one exception for many operations each has the engine's traceback, no more
+        try:
+            if self._state is PENDING:
+                return wait_for(self, timeout_s)
+            if self._state is CANCELLED:
+                raise CancelledError(f"{self!r}")
+            if self._exc is not None:
+                # Of one exception for many operations each has the engine's traceback, no more.
                 raise self._exc.with_traceback(self._tb)
-            finally:
-                self = None  # type: ignore[assignment]  # noqa: PLW0642  # no cycle here
-        return self._value
+            return self._value
+        finally:
+            self = None  # type: ignore[assignment]  # noqa: PLW0642  # no cycle here
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Return what the operation raised, or None; else as `result`."""
@@ -185,6 +187,8 @@ class Ticket(Generic[T]):
         """
         if not isinstance(exc, BaseException):
             raise TypeError(f"exc has to be an exception, not {exc!r}")
+        if (tb := exc.__traceback__) is not None and tb.tb_frame is sys._getframe(1):
+            exc.__traceback__ = tb.tb_next  # whoever caught it here to tell us: no cycle by it
         return self._complete(FAILED, None, exc)
 
     def busy(self, why: str = "") -> bool:
