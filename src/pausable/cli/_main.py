@@ -13,7 +13,7 @@ from pausable.cli._issue_certs import issue_certs
 from pausable.cli._issue_tokens import issue_tokens
 from pausable.cli._output import say
 from pausable.cli._sign import sign
-from pausable.cli._speed import speed
+from pausable.cli.speed._command import speed
 
 __all__ = ["run"]
 

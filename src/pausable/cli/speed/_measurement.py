@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import pausable
 from pausable.cli._outcome import reason_of
-from pausable.cli._speed_algorithms import Algorithm, Call
-from pausable.cli._speed_heartbeat import Heartbeat
-from pausable.cli._speed_result import Figures
-from pausable.cli._speed_watchdog import Stopped, Watchdog
-from pausable.cli._speed_ways import WAY_FUNCTIONS
+from pausable.cli.speed._algorithms import Algorithm, Call
+from pausable.cli.speed._result import Figures
+from pausable.cli.speed._watchdog import Stopped, Watchdog
+from pausable.cli.speed._ways import WAY_FUNCTIONS
+from pausable.cli.speed._window import Heartbeat
 
 __all__ = ["Failure", "Measurement", "WrongResult"]
 
@@ -66,6 +66,7 @@ class _Window:
     def elapsed_s(self) -> float:
         """How long it was."""
         return self._last_s - (self._began_s or 0.0)
+
 
 class Measurement:
     """Operations that are being done and timed.

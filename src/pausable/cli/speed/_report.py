@@ -10,7 +10,7 @@ from typing import Any
 
 from pausable import __version__
 from pausable.cli._options import EngineOptions
-from pausable.cli._speed_result import Result
+from pausable.cli.speed._result import Result
 
 __all__ = ["Report", "cores", "versions"]
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pausable.cli._output import Refusal
-from pausable.cli._speed_names import BLOCK_ALGORITHMS, GROUPS, NAMES
-from pausable.cli._speed_work import encrypt, hash_block
+from pausable.cli.speed._names import BLOCK_ALGORITHMS, GROUPS, NAMES
+from pausable.cli.speed._work import encrypt, hash_block
 from pausable.keys import pausing
 
 __all__ = ["Algorithm", "algorithms", "chosen_names"]

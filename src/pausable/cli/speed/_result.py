@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pausable.cli._speed_knee import Knee, find_knee
+from pausable.cli.speed._knee import Knee, find_knee
 
 __all__ = ["WAYS", "Figures", "Result", "at_jobs", "cases", "knee_of", "times_as_fast"]
 

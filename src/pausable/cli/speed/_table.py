@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pausable.cli._speed_report import Report
-from pausable.cli._speed_result import (
+from pausable.cli.speed._report import Report
+from pausable.cli.speed._result import (
     WAYS,
     Figures,
     Result,
@@ -15,7 +15,7 @@ from pausable.cli._speed_result import (
     knee_of,
     times_as_fast,
 )
-from pausable.cli._speed_ways import DEFAULT_THREADS
+from pausable.cli.speed._ways import DEFAULT_THREADS
 
 __all__ = ["as_table"]
 

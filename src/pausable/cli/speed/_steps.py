@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from pausable.cli._speed_algorithms import Algorithm
-from pausable.cli._speed_engine import Place
-from pausable.cli._speed_measure import Failure, Measurement, WrongResult
-from pausable.cli._speed_result import WAYS, Figures, Result
-from pausable.cli._speed_watchdog import Watchdog
+from pausable.cli.speed._algorithms import Algorithm
+from pausable.cli.speed._measurement import Failure, Measurement, WrongResult
+from pausable.cli.speed._place import Place
+from pausable.cli.speed._result import WAYS, Figures, Result
+from pausable.cli.speed._watchdog import Watchdog
 
 __all__ = ["Step", "measure_step", "plan", "sweep_jobs"]
 

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pausable.cli._speed_report import Report, versions
-from pausable.cli._speed_result import Result, at_jobs, cases, knee_of, times_as_fast
+from pausable.cli.speed._report import Report, versions
+from pausable.cli.speed._result import Result, at_jobs, cases, knee_of, times_as_fast
 
 __all__ = ["as_csv", "as_json"]
 

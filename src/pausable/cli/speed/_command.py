@@ -9,7 +9,7 @@ import click
 
 from pausable.cli._options import EngineOptions, file_option, json_option, place_options
 from pausable.cli._output import Refusal
-from pausable.cli._speed_names import BLOCK_ALGORITHMS, BLOCK_SIZES_BYTES
+from pausable.cli.speed._names import BLOCK_ALGORITHMS, BLOCK_SIZES_BYTES
 
 __all__ = ["speed"]
 
@@ -131,8 +131,8 @@ def speed(
       2    nothing was measured: an option is wrong
       130  interrupted by Ctrl-C; what was measured is printed
     """  # noqa: D301  # \b is click's mark for lines to be kept as they are
-    from pausable.cli._speed_algorithms import chosen_names
-    from pausable.cli._speed_command import Wish, measure_and_report
+    from pausable.cli.speed._algorithms import chosen_names
+    from pausable.cli.speed._run import Wish, measure_and_report
 
     if as_json and as_csv:
         raise Refusal("--json and --csv both want stdout; choose one")

@@ -12,9 +12,9 @@ from typing import Any, Final
 from pausable.cli._files import write_atomically
 from pausable.cli._outcome import reason_of
 from pausable.cli._output import Refusal, say, shown
-from pausable.cli._speed_report import Report, cores
-from pausable.cli._speed_result import WAYS, Figures, Result, cases, knee_of
-from pausable.cli._speed_ways import DEFAULT_THREADS
+from pausable.cli.speed._report import Report, cores
+from pausable.cli.speed._result import WAYS, Figures, Result, cases, knee_of
+from pausable.cli.speed._ways import DEFAULT_THREADS
 
 __all__ = ["Plot"]
 

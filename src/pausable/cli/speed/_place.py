@@ -16,8 +16,8 @@ from pausable.cli._cluster import connected
 from pausable.cli._options import EngineOptions
 from pausable.cli._output import Refusal
 from pausable.cli._processes import Processes
-from pausable.cli._speed_watchdog import Watchdog
-from pausable.cli._speed_work import after, ready
+from pausable.cli.speed._watchdog import Watchdog
+from pausable.cli.speed._work import after, ready
 from pausable.engines import Engine, ExecutorEngine, Submits, Ticket
 
 __all__ = ["Place", "SpeedEngine", "open_place"]

@@ -11,16 +11,16 @@ from pausable.cli._exit import FAILED
 from pausable.cli._interrupt import ctrl_c_calls
 from pausable.cli._options import EngineOptions
 from pausable.cli._output import say
-from pausable.cli._speed_algorithms import algorithms
-from pausable.cli._speed_engine import Place, open_place
-from pausable.cli._speed_export import as_csv, as_json
-from pausable.cli._speed_measure import Failure
-from pausable.cli._speed_progress import SpeedProgress
-from pausable.cli._speed_report import Report
-from pausable.cli._speed_result import Result
-from pausable.cli._speed_run import measure_step, plan, sweep_jobs
-from pausable.cli._speed_table import as_table
-from pausable.cli._speed_watchdog import Errand, Stopped, Watchdog
+from pausable.cli.speed._algorithms import algorithms
+from pausable.cli.speed._export import as_csv, as_json
+from pausable.cli.speed._measurement import Failure
+from pausable.cli.speed._place import Place, open_place
+from pausable.cli.speed._progress import SpeedProgress
+from pausable.cli.speed._report import Report
+from pausable.cli.speed._result import Result
+from pausable.cli.speed._steps import measure_step, plan, sweep_jobs
+from pausable.cli.speed._table import as_table
+from pausable.cli.speed._watchdog import Errand, Stopped, Watchdog
 
 __all__ = ["Wish", "measure_all", "measure_and_report"]
 
@@ -53,7 +53,7 @@ def measure_and_report(wish: Wish) -> int:
     """
     plot = None
     if wish.plot is not None:
-        from pausable.cli._speed_plot import Plot  # what it needs may be missing
+        from pausable.cli.speed._plot import Plot  # what it needs may be missing
 
         plot = Plot(wish.plot)
     watchdog = Watchdog(wish.stuck_after_s + wish.engine.latency_s)
