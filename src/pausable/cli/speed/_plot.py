@@ -12,7 +12,7 @@ from typing import Any, Final
 from pausable.cli._files import write_atomically
 from pausable.cli._outcome import reason_of
 from pausable.cli._output import Refusal, say, shown
-from pausable.cli.speed._report import Report, cores
+from pausable.cli.speed._report import Report
 from pausable.cli.speed._result import WAYS, Figures, Result, cases, knee_of
 from pausable.cli.speed._ways import DEFAULT_THREADS
 
@@ -191,14 +191,9 @@ def _new_figure(width: float, height: float) -> Any:
 
 
 def _entitle(figure: Any, report: Report) -> None:
-    import platform
-
     from matplotlib.lines import Line2D
 
-    figure.suptitle(
-        f"pausable speed\n{report.conditions}\nPython {platform.python_version()}, {cores()} cores",
-        fontsize=11,
-    )
+    figure.suptitle(f"pausable speed\n{report.conditions.replace('; ', chr(10))}", fontsize=11)
     ways = [way for way in WAYS if any(result.way == way for result in report.results)]
     handles = [Line2D([], [], label=_label(way), **_STYLES[way]) for way in ways]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pausable.cli.speed._knee import Knee, find_knee
-
-__all__ = ["WAYS", "Figures", "Result", "at_jobs", "cases", "knee_of", "times_as_fast"]
+__all__ = [
+    "WAYS",
+    "Figures",
+    "Knee",
+    "Result",
+    "at_jobs",
+    "cases",
+    "find_knee",
+    "knee_of",
+    "times_as_fast",
+]
 
 #: Ways to have operations done, and what they are called. The first one is what is measured, the
 #: others are what it is compared with.
@@ -20,6 +28,11 @@ WAYS: Final = {
     "to_thread": "asyncio.to_thread",
     "to_thread_wide": "asyncio.to_thread, wide",
 }
+
+
+#: Of the best throughput. Runs of a second differ by a few per cent: what is nearer to the best
+#: than this may be luck.
+_KNEE_SHARE: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,21 @@ class Result:
         return self.per_s * self.size_bytes / 1e6
 
 
+@dataclass(frozen=True)
+class Knee:
+    """The smallest number of jobs that reaches 90 % of the best throughput."""
+
+    jobs: int
+    per_s: float
+    best_jobs: int
+    best_per_s: float
+
+    @property
+    def share(self) -> float:
+        """Of the best throughput."""
+        return self.per_s / self.best_per_s
+
+
 def cases(results: Sequence[Result]) -> list[list[Result]]:
     """Return the results of each case, in order."""
     found: dict[tuple[str, int | None], list[Result]] = {}
@@ -120,3 +148,15 @@ def knee_of(results: Sequence[Result]) -> Knee | None:
         if result.way == "pausable" and result.per_s is not None
     }
     return find_knee(curve) if len(curve) > 1 else None
+
+
+def find_knee(per_s: Mapping[int, float]) -> Knee:
+    """Return the knee of a curve.
+
+    Args:
+        per_s: operations per second, by number of jobs; not empty.
+    """
+    best_jobs = max(per_s, key=lambda jobs: (per_s[jobs], -jobs))
+    best = per_s[best_jobs]
+    jobs = min(jobs for jobs, reached in per_s.items() if reached >= _KNEE_SHARE * best)
+    return Knee(jobs, per_s[jobs], best_jobs, best)

@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -70,11 +69,12 @@ class Watchdog:
 
     Args:
         patience_s: for how long nothing may happen.
+        tell: prints what there is, at the end of the run.
 
     Threads: any, but the context managers: the main thread.
     """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, tell: Callable[[], object]) -> None:
         #: Set: unwind. For `is_set` alone: who waits for it holds a lock that a signal handler
         #: needs.
         self.stopped = threading.Event()
@@ -83,15 +83,12 @@ class Watchdog:
         #: Why it was stopped, for people; None after Ctrl-C.
         self.why: str | None = None
         self._patience_s = patience_s
+        self._tell = tell
+        self._telling = threading.Lock()
         self._over = threading.Event()
         self._watched: Watchable | None = None
         self._closing: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._watch, name="pausable-watchdog", daemon=True)
-
-    @property
-    def code(self) -> int:
-        """The exit code of a run that was stopped."""
-        return INTERRUPTED if self.interrupted else FAILED
 
     def interrupt(self) -> None:
         """Stop, for Ctrl-C. For a signal handler."""
@@ -127,9 +124,16 @@ class Watchdog:
         """Have a thread call what ends what is waited for, when the run is stopped."""
         self._closing.append(close)
         try:
+            if self.stopped.is_set():  # the thread may have been there already
+                close()
             yield
         finally:
             self._closing.remove(close)
+
+    def tell(self) -> None:
+        """Print what there is, once."""
+        if self._telling.acquire(blocking=False):
+            self._tell()
 
     def __enter__(self) -> Watchdog:
         self._thread.start()
@@ -155,10 +159,9 @@ class Watchdog:
             close()
         if self._over.wait(_GRACE_S):
             return
-        if self.why is not None:  # the main thread may not have got to say it
-            say(f"pausable: {self.why}", err=True)
-        say("pausable: what is under way does not end, and is left to itself", err=True)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        os._exit(self.code)
+        try:
+            self.tell()
+            say("pausable: what is under way does not end, and is left to itself", err=True)
+            sys.stdout.flush()
+        finally:
+            os._exit(INTERRUPTED if self.interrupted else FAILED)
