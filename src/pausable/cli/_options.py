@@ -95,12 +95,12 @@ _PLACE = (
         default="threads",
         show_default=True,
         metavar="threads|processes|dask://HOST:PORT",
-        help="What does the key operations.",
+        help="What does the operations.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(1, _MAX_WORKERS),
-        help="Threads or processes for key operations.  [default: threads as --jobs, at most"
+        help="Threads or processes for them.  [default: threads as jobs, at most"
         f" {_MAX_WORKERS}; a process for each processor]",
     ),
 )

@@ -74,7 +74,8 @@ class Processes:
 
     def end(self) -> None:
         """End the processes at once; what they do is lost. Any thread."""
-        self._ours.close()
+        with self._lock:  # two threads that close it would close a descriptor of somebody else
+            self._ours.close()
 
     def __enter__(self) -> Processes:
         return self

@@ -13,12 +13,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pausable.cli._output import Refusal
-from pausable.cli.speed._names import BLOCK_ALGORITHMS, GROUPS, NAMES
+from pausable.cli.speed._names import BLOCK_ALGORITHMS
 from pausable.cli.speed._work import encrypt, hash_block
 from pausable.keys import pausing
 
-__all__ = ["Algorithm", "algorithms", "chosen_names"]
+__all__ = ["Algorithm", "Call", "algorithms"]
 
 _MESSAGE: Final = b"The message that pausable speed signs."
 _SECRET: Final = b"The secret that pausable speed decrypts."
@@ -44,24 +43,6 @@ class Algorithm:
     def title(self) -> str:
         """The name, for people."""
         return self.name if self.size_bytes is None else f"{self.name} {self.size_bytes} B"
-
-
-def chosen_names(wished: Sequence[str]) -> list[str]:
-    """Return the algorithms that names or groups of them mean, each once, in the known order.
-
-    Raises:
-        Refusal: a name is unknown.
-    """
-    chosen = set()
-    for name in wished or NAMES:
-        found = GROUPS.get(name.lower(), [name.lower()])
-        if not set(found) <= set(NAMES):
-            raise Refusal(
-                f"algorithm {name!r} is unknown; known are {', '.join(NAMES)}, and the groups"
-                f" {', '.join(GROUPS)}"
-            )
-        chosen.update(found)
-    return [name for name in NAMES if name in chosen]
 
 
 def algorithms(names: Sequence[str], sizes_bytes: Sequence[int]) -> list[Algorithm]:

@@ -9,29 +9,31 @@ import click
 
 from pausable.cli._options import EngineOptions, file_option, json_option, place_options
 from pausable.cli._output import Refusal
-from pausable.cli.speed._names import BLOCK_ALGORITHMS, BLOCK_SIZES_BYTES
+from pausable.cli.speed._names import (
+    BLOCK_ALGORITHMS,
+    BLOCK_SIZES_BYTES,
+    GROUPS,
+    NAMES,
+    chosen_names,
+)
 
 __all__ = ["speed"]
 
 _MAX_JOBS = 10_000
-_MAX_SECONDS = 600.0  # the time of every operation is kept
+_MAX_SECONDS = 60.0  # the time of every operation is kept
 _MAX_STUCK_AFTER_S = 86_400.0
-_MAX_BLOCK_BYTES = 16 * 1024 * 1024
+_MAX_BLOCK_BYTES = 1024 * 1024  # with a thousand at once, that is a gigabyte
 _SWEEP_JOBS = 1024
 
 
-def _range(low: float, high: float) -> click.FloatRange:
-    return _FiniteRange(low, high, min_open=True)
+def _refuse_nan(_ctx: object, _param: object, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):  # which is in every range
+        raise click.BadParameter("nan is not a number.")
+    return value
 
 
-class _FiniteRange(click.FloatRange):
-    """A range that has no nan, either."""
-
-    def convert(self, value: object, param: object, ctx: object) -> float:
-        number = float(super().convert(value, param, ctx))  # type: ignore[arg-type]
-        if math.isnan(number):
-            self.fail("nan is not a number.", param, ctx)  # type: ignore[arg-type]
-        return number
+def _complete_name(_ctx: object, _param: object, begun: str) -> list[str]:
+    return [name for name in (*GROUPS, *NAMES) if name.startswith(begun)]
 
 
 def _parse_sizes(_ctx: object, _param: object, value: str | None) -> tuple[int, ...] | None:
@@ -40,7 +42,12 @@ def _parse_sizes(_ctx: object, _param: object, value: str | None) -> tuple[int, 
     sizes = []
     for part in value.split(","):
         text = part.strip()
-        if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= _MAX_BLOCK_BYTES):
+        if not (
+            text.isascii()
+            and text.isdigit()
+            and len(text) < 9
+            and 0 < int(text) <= _MAX_BLOCK_BYTES
+        ):
             raise click.BadParameter(
                 f"{part!r} is not a size from 1 to {_MAX_BLOCK_BYTES}; write 64 or 64,1024."
             )
@@ -58,7 +65,8 @@ def _parse_sizes(_ctx: object, _param: object, value: str | None) -> tuple[int, 
 )
 @click.option(
     "--seconds",
-    type=_range(0, _MAX_SECONDS),
+    type=click.FloatRange(0, _MAX_SECONDS, min_open=True),
+    callback=_refuse_nan,
     metavar="S",
     help="For how long each measurement begins operations.  [default: 3; with --sweep 1]",
 )
@@ -73,7 +81,8 @@ def _parse_sizes(_ctx: object, _param: object, value: str | None) -> tuple[int, 
 @click.option("--no-compare", is_flag=True, help="Measure jobs alone: takes a fifth of the time.")
 @click.option(
     "--stuck-after-s",
-    type=_range(0, _MAX_STUCK_AFTER_S),
+    type=click.FloatRange(0, _MAX_STUCK_AFTER_S, min_open=True),
+    callback=_refuse_nan,
     default=30.0,
     show_default=True,
     metavar="S",
@@ -82,7 +91,7 @@ def _parse_sizes(_ctx: object, _param: object, value: str | None) -> tuple[int, 
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print a report in CSV on stdout.")
 @file_option("--plot", "FILE.png", "Draw a picture, too (.png, .svg or .pdf).", required=False)
-@click.argument("names", nargs=-1, metavar="[ALGORITHM...]")
+@click.argument("names", nargs=-1, metavar="[ALGORITHM...]", shell_complete=_complete_name)
 def speed(
     engine: EngineOptions,
     async_jobs: int | None,
@@ -131,7 +140,6 @@ def speed(
       2    nothing was measured: an option is wrong
       130  interrupted by Ctrl-C; what was measured is printed
     """  # noqa: D301  # \b is click's mark for lines to be kept as they are
-    from pausable.cli.speed._algorithms import chosen_names
     from pausable.cli.speed._run import Wish, measure_and_report
 
     if as_json and as_csv:

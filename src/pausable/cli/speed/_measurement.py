@@ -21,8 +21,8 @@ from pausable.cli.speed._window import Window
 
 __all__ = ["Failure", "Measurement", "Step", "WrongResult"]
 
-#: Results that are checked when the time is up, besides the first one: some, for with a thousand
-#: jobs, checking all could take longer than the measurement.
+#: The last results of so many slots are checked, and the very first one: with a thousand, to check
+#: all could take longer than the measurement.
 _CHECKED: Final = 8
 
 #: The innermost calls tell where something is stuck.
@@ -73,14 +73,14 @@ class Measurement:
         self._window = Window(step.jobs, seconds, engine.forget)
         # By slot: each has one operation at a time.
         self._began: list[float | None] = [None] * step.jobs
-        self._results: list[bytes] = [b""] * step.jobs
+        self._results: dict[int, bytes] = {}  # of some
         self._where: list[pausable.Job[Any] | int | None] = [None] * step.jobs
 
     # -- for the watchdog --------------------------------------------------------------------------
 
     def idle_s(self) -> float:
         """Return for how long nothing has gone on."""
-        return self._window.idle_s()
+        return time.monotonic() - self._window.last_s
 
     def describe(self, _idle_s: float) -> str:
         """Say what is stuck: which operation, for how long, and where it is."""
@@ -121,7 +121,7 @@ class Measurement:
                 watchdog.check()  # then that is why
                 raise Failure(reason_of(exc)) from exc
             watchdog.check()
-        for result in self._results[:_CHECKED]:
+        for result in self._results.values():
             self._check(result)
         paused = self._engine.most_paused if self._step.way == "pausable" else None
         return Figures.of(window.durations_s, window.elapsed_s, window.stall_s, paused)
@@ -152,9 +152,10 @@ class Measurement:
             self._began[slot] = began_s = time.monotonic()
             result = await call(do)
             watchdog.check()
-            if slot == 0 and not self._results[0]:
-                self._check(result)
-            self._results[slot] = result
+            if slot < _CHECKED:
+                if not self._results:
+                    self._check(result)
+                self._results[slot] = result
             self._window.note(slot, began_s)
         self._began[slot] = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from pausable.cli._options import EngineOptions
 from pausable.cli._output import Refusal
 from pausable.cli._processes import Processes
 from pausable.cli.speed._watchdog import Watchdog
-from pausable.cli.speed._work import after, ready
+from pausable.cli.speed._work import after, call_packed, ready
 from pausable.engines import Engine, ExecutorEngine, Submits, Ticket
 
 __all__ = ["Place", "SpeedEngine", "open_place"]
@@ -34,12 +35,17 @@ class SpeedEngine:
     Args:
         inner: what does the operations.
         delay: called as delay(fn, *args), where they are done; None: as inner does them.
+        packed: whether they are sent as bytes, which nobody on the way has to read: a scheduler
+            would unpickle a key, and be refused to pickle it again.
 
     Threads: any, but jobs: one.
     """
 
-    def __init__(self, inner: Engine, delay: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, inner: Engine, delay: Callable[..., Any] | None = None, *, packed: bool = False
+    ) -> None:
         self._inner = inner
+        self._packed = packed
         self._first: tuple[Callable[..., Any], ...] = () if delay is None else (delay,)
         self._paused = 0
         #: The most jobs that were paused at once, since `forget`.
@@ -47,7 +53,10 @@ class SpeedEngine:
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Ticket[Any]:
         """Begin fn(*args)."""
-        return self._inner.submit(*self._first, fn, *args)
+        call = *self._first, fn, *args
+        if self._packed:
+            call = call_packed, pickle.dumps(call)
+        return self._inner.submit(*call)
 
     def call(self, fn: Callable[..., Any], /, *args: Any) -> Any:
         """Return fn(*args), called elsewhere.
@@ -83,6 +92,8 @@ class Place:
     executor: Callable[[int], AbstractContextManager[Submits]]
     #: Called as delay(fn, *args), where operations are done, to make them slower.
     delay: Callable[..., Any] | None
+    #: Whether operations are sent through others, who need not know what they are.
+    packed: bool = False
 
     @contextmanager
     def engine(self, jobs: int, watchdog: Watchdog) -> Iterator[SpeedEngine]:
@@ -92,7 +103,7 @@ class Place:
             ExecutorEngine(executor) as inner,
             watchdog.closing(inner.close),
         ):
-            yield SpeedEngine(inner, self.delay)
+            yield SpeedEngine(inner, self.delay, packed=self.packed)
 
 
 @contextmanager
@@ -136,7 +147,7 @@ def _dask(options: EngineOptions, watchdog: Watchdog) -> Iterator[Place]:
     ):
         yield Place(
             options.name, False, lambda _jobs: None, lambda _jobs: nullcontext(cluster.client),
-            _delay_elsewhere(options),
+            _delay_elsewhere(options), packed=True,
         )  # fmt: skip
 
 

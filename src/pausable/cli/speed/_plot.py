@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from pausable.cli._files import write_atomically
@@ -29,11 +29,14 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
     "to_thread_wide": {"color": "#009E73", "marker": "D", "linewidth": 1.4},
 }
 
-#: Of a sweep's picture: what the panels of a case show, and how its axis is labelled.
-_PANELS: Final[Sequence[tuple[str, Callable[[Figures], float], bool]]] = (
-    ("operations per second", lambda figures: figures.per_s, False),
-    ("longest stall of\nthe event loop, ms", lambda figures: figures.stall_s * 1000, True),
-    ("time per operation, ms\n(median)", lambda figures: figures.p50_s * 1000, True),
+#: What the panels show, and how its axis is labelled; the log scale of the second keeps a loop that
+#: stands still for seconds from hiding the others.
+_PANELS: Final[Sequence[tuple[str, Callable[[Figures], float]]]] = (
+    ("operations per second\n(more is better)", lambda figures: figures.per_s),
+    (
+        "longest stall of the event loop, ms\n(less is better)",
+        lambda figures: figures.stall_s * 1000,
+    ),
 )
 
 #: More beside each other are too small to read.
@@ -54,19 +57,19 @@ class Plot:
         try:
             import matplotlib.figure  # noqa: F401
         except ModuleNotFoundError as exc:
-            raise Refusal(f"--plot needs {exc.name}: pip install 'pausable[plot]'") from exc
+            missing = str(exc.name).partition(".")[0]
+            raise Refusal(f"--plot needs {missing}: pip install 'pausable[plot]'") from exc
         if target.suffix.lower() not in _SUFFIXES:
             raise Refusal(f"--plot {shown(target)}: end the name in .png, .svg or .pdf")
-        if target.is_dir():
-            raise Refusal(f"--plot {shown(target)} is a directory; name a file in it")
-        folder = target.parent
-        if not folder.is_dir():
-            raise Refusal(f"--plot {shown(target)}: there is no directory {shown(folder)}; make it")
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if target.exists() and not target.is_file():
+            raise Refusal(f"--plot {shown(target)} is no regular file; choose another name")
+        try:
+            TemporaryFile(dir=target.parent).close()
+        except OSError as exc:
             raise Refusal(
-                f"--plot {shown(target)}: directory {shown(folder)} cannot be written to; choose"
-                " another one"
-            )
+                f"--plot {shown(target)}: directory {shown(target.parent)} cannot be written to"
+                f" ({reason_of(exc)}); make it, or choose another one"
+            ) from exc
         self._target = target
 
     def save(self, report: Report) -> bool:
@@ -86,11 +89,11 @@ class Plot:
 
 
 def _sweep(report: Report) -> Any:
-    """Return a picture with three panels, one below the other, for each case."""
+    """Return a picture with two panels, one below the other, for each case."""
     found = cases(report.results)
     beside = min(len(found), _MAX_BESIDE)
     rows = math.ceil(len(found) / beside)
-    figure = _new_figure(max(6.4, 5.2 * beside), 1.3 + 8.2 * rows)
+    figure = _new_figure(max(8.0, 6.0 * beside), 1.6 + 7.0 * rows)
     _entitle(figure, report)
     body = figure.subfigures(rows, beside, squeeze=False)
     for case, part in zip(found, body.flat, strict=False):
@@ -99,37 +102,36 @@ def _sweep(report: Report) -> Any:
 
 
 def _draw_case(part: Any, case: list[Result]) -> None:
+    from matplotlib.ticker import LogLocator
+
+    part.suptitle(case[0].title, fontweight="bold")
     knee = knee_of(case)
-    panels = part.subplots(
-        len(_PANELS), 1, sharex=True, gridspec_kw={"height_ratios": (1.25, 1, 1)}
-    )
-    for axes, (label, value, logarithmic) in zip(panels, _PANELS, strict=True):
+    panels = part.subplots(len(_PANELS), 1, sharex=True)
+    for axes, (label, value) in zip(panels, _PANELS, strict=True):
         for way in WAYS:
             _draw_way(axes, case, way, value)
         axes.set_xscale("log", base=2)
-        if logarithmic:
-            axes.set_yscale("log")
-        else:
-            axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(_plain)
         axes.set_ylabel(label)
         axes.grid(visible=True, color="#dddddd", linewidth=0.7)
         if knee is not None:
             axes.axvline(knee.jobs, color="#000000", linewidth=1, linestyle=":")
-    counts = sorted({result.jobs for result in case if result.way == "pausable"})
-    panels[-1].set_xticks(counts, [str(count) for count in counts])
-    panels[-1].minorticks_off()
-    panels[-1].set_xlabel("operations under way at once")
-    panels[0].set_title(case[0].title, fontweight="bold")
+    panels[0].set_ylim(bottom=0)
+    panels[1].set_yscale("log")
+    panels[1].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    for axes in panels:
+        axes.yaxis.set_major_formatter(_plain)
+    counts = sorted({result.jobs for result in case})
+    panels[1].set_xticks(counts, [str(count) for count in counts])
+    panels[1].minorticks_off()
+    panels[1].set_xlabel("operations under way at once (jobs)")
     if knee is not None:
-        panels[0].annotate(
-            f"knee: {knee.jobs} jobs\n{knee.per_s:,.0f} per second",
-            (knee.jobs, knee.per_s),
-            (-12, -8),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-        )
+        text = f"knee: {knee.jobs} jobs, {knee.per_s:,.0f} per second"
+        part_way = math.log(knee.jobs, max(counts))  # of the axis, so that the text stays above it
+        panels[0].text(
+            knee.jobs, 1.02, text,
+            transform=panels[0].get_xaxis_transform(),
+            ha="left" if part_way < 0.3 else "right" if part_way > 0.7 else "center",
+        )  # fmt: skip
 
 
 def _draw_way(axes: Any, case: list[Result], way: str, value: Callable[[Figures], float]) -> None:
@@ -157,7 +159,7 @@ def _bars(report: Report) -> Any:
     _entitle(figure, report)
     panels = figure.subplots(1, 2, sharey=True)
     height = 0.84 / len(ways)
-    for axes, (label, value, _logarithmic) in zip(panels, _PANELS, strict=False):
+    for axes, (label, value) in zip(panels, _PANELS, strict=True):
         for number, way in enumerate(ways):
             points = [
                 (place + (number - (len(ways) - 1) / 2) * height, value(result.figures))
@@ -171,7 +173,7 @@ def _bars(report: Report) -> Any:
         axes.set_xscale("log")
         axes.margins(x=0.15)
         axes.xaxis.set_major_formatter(_plain)
-        axes.set_xlabel(label.replace("\n", " "))
+        axes.set_xlabel(label)
         axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.7)
         axes.set_axisbelow(True)
     jobs = [max(result.jobs for result in case) for case in found]

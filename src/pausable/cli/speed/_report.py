@@ -23,7 +23,7 @@ _PACKAGES = ("greenlet", "cryptography", "distributed")
 _COLUMNS = (
     "algorithm", "bytes", "way", "jobs", "operations", "elapsed_s", "operations_per_s",
     "mb_per_s", "p50_ms", "p99_ms", "longest_stall_ms", "most_paused_at_once",
-    "pausable_is_times_as_fast", "failure",
+    "times_blocking", "failure",
 )  # fmt: skip
 
 
@@ -91,13 +91,13 @@ def as_csv(report: Report) -> str:
 
 
 def _rows(case: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    blocking = at_jobs(case, 0).get("blocking")
     for result in case:
         known = (result.algorithm, result.size_bytes, result.way, result.jobs)
         figures = result.figures
         if isinstance(figures, str):
             values: tuple[Any, ...] = (None,) * (len(_COLUMNS) - len(known) - 1) + (figures,)
         else:
-            ours = None if result.way == "pausable" else at_jobs(case, result.jobs).get("pausable")
             values = (
                 figures.operations,
                 round(figures.elapsed_s, 6),
@@ -107,7 +107,7 @@ def _rows(case: Sequence[Result]) -> Iterator[dict[str, Any]]:
                 round(figures.p99_s * 1000, 4),
                 round(figures.stall_s * 1000, 3),
                 figures.most_paused,
-                _rounded(times_as_fast(ours, result), 3),
+                _rounded(times_as_fast(result, blocking), 3),
                 None,
             )
         yield dict(zip(_COLUMNS, (*known, *values), strict=True))

@@ -133,11 +133,11 @@ def at_jobs(results: Sequence[Result], jobs: int) -> dict[str, Result]:
     }
 
 
-def times_as_fast(ours: Result | None, other: Result) -> float | None:
+def times_as_fast(result: Result, other: Result | None) -> float | None:
     """Return how many times as fast one was as the other, where both have figures."""
-    if ours is None or ours.per_s is None or other.per_s is None:
+    if result.per_s is None or other is None or other.per_s is None:
         return None
-    return ours.per_s / other.per_s
+    return result.per_s / other.per_s
 
 
 def knee_of(results: Sequence[Result]) -> Knee | None:

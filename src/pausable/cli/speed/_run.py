@@ -151,7 +151,7 @@ def _print(report: Report, form: str) -> None:
     if report.interrupted:
         made = f"{len(report.results)} of {report.wished} measurements were made"
         say(f"pausable: interrupted; {made}", err=True)
-    if report.results:
+    if report.results or form != "table":
         say(_FORMS[form](report))
 
 

@@ -19,17 +19,20 @@ from pausable.cli.speed._ways import DEFAULT_THREADS
 
 __all__ = ["as_table"]
 
-_HEAD: Final = ("ops/s", "MB/s", "jobs are", "p50 ms", "p99 ms", "paused", "stall ms")
+_HEAD: Final = ("ops/s", "MB/s", "x blocking", "p50 ms", "p99 ms", "paused", "stall ms")
 
-#: Columns of a sweep's table that tell of a way other than jobs.
-_PEERS: Final = {"thread": "thread each", "to_thread": "to_thread", "to_thread_wide": "wide"}
+#: What ways are called in the head of a sweep's table.
+_SHORT: Final = {
+    "pausable": "pausable",
+    "thread": "threads",
+    "to_thread": "to_thread",
+    "to_thread_wide": "wide",
+}
 
 
 def as_table(report: Report) -> str:
     """Return the report in lines."""
     found = cases(report.results)
-    if not found:
-        return "nothing has been measured"
     parts = [_sweep_table(case) for case in found] if report.sweep else [_table(found)]
     return "\n\n".join([f"pausable speed: {report.conditions}", *parts, _legend(report)])
 
@@ -42,24 +45,23 @@ def _table(found: Sequence[list[Result]]) -> str:
     for case in found:
         jobs = max(result.jobs for result in case)
         ways = at_jobs(case, jobs)
-        ours = ways.get("pausable")
         rows.append([f"{case[0].title}, {jobs} {'jobs' if jobs > 1 else 'job'}"])
         for way in WAYS:
             if way in ways:
-                cells = _cells(ways[way], ours)
-                rows.append([f"  {_label(way)}", *(cells[name] for name in head if name in cells)])
+                cells = _cells(ways[way], ways.get("blocking"))
+                rows.append([f"  {_label(way)}", *(cells.get(name, "") for name in head)])
     return _aligned([["", *head], *rows])
 
 
-def _cells(result: Result, ours: Result | None) -> dict[str, str]:
+def _cells(result: Result, blocking: Result | None) -> dict[str, str]:
     figures = result.figures
     if isinstance(figures, str):
         return {"ops/s": "failed"}
-    times = None if result is ours else times_as_fast(ours, result)
+    times = times_as_fast(result, blocking)
     return {
         "ops/s": _number(figures.per_s),
         "MB/s": "" if result.mb_per_s is None else _number(result.mb_per_s),
-        "jobs are": "" if times is None else f"{times:.2f}x",
+        "x blocking": "" if times is None else f"{times:.2f}",
         "p50 ms": _number(figures.p50_s * 1000),
         "p99 ms": _number(figures.p99_s * 1000),
         "paused": "-" if figures.most_paused is None else str(figures.most_paused),
@@ -70,54 +72,54 @@ def _cells(result: Result, ours: Result | None) -> dict[str, str]:
 def _sweep_table(case: list[Result]) -> str:
     """Return a table with a line for each number of jobs."""
     knee = knee_of(case)
-    counts = sorted({result.jobs for result in case if result.way == "pausable"})
-    measured = {result.way for result in case}
-    peers = [way for way in _PEERS if way in measured]
-    above = ["", "pausable jobs", "", "", "", ""]
-    head = ["jobs", "ops/s", "p50 ms", "p99 ms", "paused", "stall ms"]
-    if "blocking" in measured:
-        above.append("blocking")
-        head.append("jobs are")
-    for way in peers:
-        above += [_PEERS[way], ""]
-        head += ["jobs are", "stall ms"]
+    blocking = at_jobs(case, 0).get("blocking")
+    ways = [way for way in _SHORT if any(result.way == way for result in case)]
+    names = [_SHORT[way] for way in ways]
+    groups = (("ops/s", names), ("of jobs", ["p50 ms", "p99 ms", "paused"]), ("stall ms", names))
+    above, head = [""], ["jobs"]
+    for title, columns in groups:
+        above += ["|", title, *[""] * (len(columns) - 1)]
+        head += ["|", *columns]
     rows: list[Sequence[str]] = []
-    for jobs in counts:
-        ways = at_jobs(case, jobs)
-        ours = ways["pausable"]
-        cells = _cells(ours, ours)
-        row = [str(jobs), *(cells.get(name, "") for name in head[1:6])]
-        if "blocking" in measured:
-            row.append(_cells(ways["blocking"], ours).get("jobs are", "failed"))
-        for way in peers:
-            other = _cells(ways[way], ours) if way in ways else {}
-            row += [other.get("jobs are", other.get("ops/s", "")), other.get("stall ms", "")]
+    for jobs in sorted({result.jobs for result in case if result is not blocking}):
+        results = at_jobs(case, jobs)
+        cells = {way: _cells(results[way], None) for way in ways if way in results}
+        row = [str(jobs), "|", *(cells.get(way, {}).get("ops/s", "") for way in ways)]
+        row += ["|", *(cells.get("pausable", {}).get(name, "") for name in groups[1][1])]
+        row += ["|", *(cells.get(way, {}).get("stall ms", "") for way in ways)]
         if knee is not None and jobs == knee.jobs:
             row.append("<- knee")
         rows.append(row)
     lines = [case[0].title, _aligned([above, head, *rows], left=0)]
-    blocking = at_jobs(case, 0).get("blocking")
     if blocking is not None and isinstance(blocking.figures, Figures):
         lines.append(
             f"Blocking, one by one: {_number(blocking.figures.per_s)} ops/s, and the loop stalls"
             f" for {_number(blocking.figures.stall_s * 1000)} ms."
         )
     if knee is not None:
+        times = (
+            ""
+            if blocking is None or not blocking.per_s
+            else (f", {knee.per_s / blocking.per_s:.1f} times blocking")
+        )
         lines.append(
-            f"Knee: {knee.jobs} jobs do {_number(knee.per_s)} ops/s, {knee.share:.0%} of the best"
-            f" ({_number(knee.best_per_s)}, with {knee.best_jobs})."
+            f"Knee: {knee.jobs} jobs do {_number(knee.per_s)} ops/s{times}; {knee.share:.0%} of the"
+            f" best ({_number(knee.best_per_s)}, with {knee.best_jobs})."
         )
     return "\n".join(lines)
 
 
 def _legend(report: Report) -> str:
-    lines = ["jobs are: so many times as fast; paused: the most jobs at once; stall: the longest"]
-    lines[0] += " time by which the event loop was late."
+    lines = [
+        "paused: the most jobs at once; stall: the longest time by which the event loop was late.",
+    ]
     if any(result.way == "to_thread" for result in report.results):
         lines.append(
-            f"asyncio.to_thread has {DEFAULT_THREADS} threads by default; wide: as many as the"
-            " engine, or as there are jobs."
+            f"to_thread: asyncio.to_thread, with its default of {DEFAULT_THREADS} threads; wide:"
+            " with as many as the engine has, or as there are jobs."
         )
+    if report.sweep and any(result.way == "thread" for result in report.results):
+        lines.append("threads: a new one for each operation.")
     failures = {
         f"failed: {result.title}, {WAYS[result.way]}, {result.jobs} at once: {result.figures}"
         for result in report.results

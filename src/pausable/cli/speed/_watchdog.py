@@ -70,11 +70,14 @@ class Watchdog:
     Args:
         patience_s: for how long nothing may happen.
         tell: prints what there is, at the end of the run.
+        grace_s: for how long what is given up may take to end.
 
     Threads: any, but the context managers: the main thread.
     """
 
-    def __init__(self, patience_s: float, tell: Callable[[], object]) -> None:
+    def __init__(
+        self, patience_s: float, tell: Callable[[], object], grace_s: float = _GRACE_S
+    ) -> None:
         #: Set: unwind. For `is_set` alone: who waits for it holds a lock that a signal handler
         #: needs.
         self.stopped = threading.Event()
@@ -83,6 +86,7 @@ class Watchdog:
         #: Why it was stopped, for people; None after Ctrl-C.
         self.why: str | None = None
         self._patience_s = patience_s
+        self._grace_s = grace_s
         self._tell = tell
         self._telling = threading.Lock()
         self._over = threading.Event()
@@ -157,7 +161,7 @@ class Watchdog:
     def _unwind(self) -> None:
         for close in reversed(list(self._closing)):
             close()
-        if self._over.wait(_GRACE_S):
+        if self._over.wait(self._grace_s):
             return
         try:
             self.tell()

@@ -30,7 +30,7 @@ class Window:
         seconds: how long it is, or a round longer.
         opened: called when it begins.
 
-    Threads: the loop's, but `idle_s`: any.
+    Threads: the loop's; `last_s` may be read by any.
     """
 
     def __init__(self, slots: int, seconds: float, opened: Callable[[], object]) -> None:
@@ -40,6 +40,8 @@ class Window:
         self.durations_s = array("d")
         #: The longest time by which the loop was late for another task; about 1 ms when it is idle.
         self.stall_s = 0.0
+        #: When something went on last; others than a slot that is stuck do not count.
+        self.last_s = time.monotonic()
         self._seconds = seconds
         self._opened = opened
         self._in_round = bytearray(slots)  # 1: has completed one
@@ -47,7 +49,6 @@ class Window:
         self._turns_left = slots * _TURNS
         self._began_s: float | None = None
         self._ended_s = 0.0
-        self._last_s = time.monotonic()
         self._due_s = 0.0
         self._heart: Any = None
 
@@ -57,10 +58,6 @@ class Window:
         assert self._began_s is not None
         return self._ended_s - self._began_s
 
-    def idle_s(self) -> float:
-        """Return for how long nothing has gone on, or others than a slot that is stuck."""
-        return time.monotonic() - self._last_s
-
     def note(self, slot: int, began_s: float) -> None:
         """Count an operation that is complete now."""
         now_s = time.monotonic()
@@ -68,7 +65,7 @@ class Window:
             self.durations_s.append(now_s - began_s)
         self._turns_left -= 1
         if self._turns_left >= 0:
-            self._last_s = now_s
+            self.last_s = now_s
         if not self._in_round[slot]:
             self._in_round[slot] = 1
             self._missing -= 1
@@ -86,7 +83,7 @@ class Window:
     def _end_round(self, now_s: float) -> None:
         slots = len(self._in_round)
         self._in_round, self._missing, self._turns_left = bytearray(slots), slots, slots * _TURNS
-        self._last_s = now_s
+        self.last_s = now_s
         if self._began_s is None:
             self._began_s = now_s
             self._opened()
