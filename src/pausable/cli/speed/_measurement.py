@@ -82,7 +82,7 @@ class Measurement:
         """Return for how long nothing has gone on."""
         return time.monotonic() - self._window.last_s
 
-    def describe(self, _idle_s: float) -> str:
+    def describe(self) -> str:
         """Say what is stuck: which operation, for how long, and where it is."""
         began = [(start, slot) for slot, start in enumerate(self._began) if start is not None]
         if not began:

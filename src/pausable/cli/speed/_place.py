@@ -82,8 +82,6 @@ class SpeedEngine:
 class Place:
     """Where operations are done."""
 
-    #: As of --engine.
-    name: str
     #: Whether that is in this process: then others than jobs do them where they are.
     here: bool
     #: How many do them for so many jobs; None: who knows.
@@ -123,7 +121,7 @@ def _threads(options: EngineOptions, watchdog: Watchdog) -> Iterator[Place]:
         return ThreadPoolExecutor(options.workers_for(jobs), "pausable-speed")
 
     delay = partial(_after, options.latency_s, watchdog) if options.latency_s else None
-    yield Place(options.name, True, options.workers_for, executor, delay)
+    yield Place(True, options.workers_for, executor, delay)
 
 
 @contextmanager
@@ -131,7 +129,7 @@ def _processes(options: EngineOptions, watchdog: Watchdog) -> Iterator[Place]:
     workers = options.workers_for(os.cpu_count() or 1)
     with Processes(None, None, workers) as pool, watchdog.closing(pool.end):
         yield Place(
-            options.name, False, lambda _jobs: workers, lambda _jobs: nullcontext(pool),
+            False, lambda _jobs: workers, lambda _jobs: nullcontext(pool),
             _delay_elsewhere(options),
         )  # fmt: skip
 
@@ -146,7 +144,7 @@ def _dask(options: EngineOptions, watchdog: Watchdog) -> Iterator[Place]:
         cluster.watched(watchdog.give_up),
     ):
         yield Place(
-            options.name, False, lambda _jobs: None, lambda _jobs: nullcontext(cluster.client),
+            False, lambda _jobs: None, lambda _jobs: nullcontext(cluster.client),
             _delay_elsewhere(options), packed=True,
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 Rules:
 
 * Stuck is when nothing has completed for so long; one slow operation among others that complete
-  is not. One that was lost is noticed when the others of its measurement are done.
+  is not, unless they have had many turns in the meantime.
 * Then what is under way is given up, so that the main thread gets on, prints what it has, and ends.
 * If it does not get on in time, it hangs in something that nobody can end: the process is ended.
 """
@@ -40,7 +40,7 @@ class Watchable(Protocol):
     def idle_s(self) -> float:
         """Return for how long nothing has happened."""
 
-    def describe(self, idle_s: float) -> str:
+    def describe(self) -> str:
         """Say what is stuck, and where; for people."""
 
 
@@ -59,9 +59,9 @@ class Errand:
         """Return how long it has taken so far."""
         return time.monotonic() - self._began
 
-    def describe(self, idle_s: float) -> str:
+    def describe(self) -> str:
         """Say what it is."""
-        return f"{self._what} takes more than {idle_s:.1f} s"
+        return f"{self._what} takes more than {self.idle_s():.1f} s"
 
 
 class Watchdog:
@@ -150,10 +150,8 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_S):
             watched = self._watched
-            if watched is not None and not self.stopped.is_set():
-                idle_s = watched.idle_s()
-                if idle_s > self._patience_s:
-                    self.give_up(watched.describe(idle_s))
+            if watched is not None and watched.idle_s() > self._patience_s:
+                self.give_up(watched.describe())
             if self.stopped.is_set():
                 self._unwind()
                 return
