@@ -107,6 +107,12 @@ def test_table_has_a_line_for_each_way(speed):
     assert labels[1:4] == ["pausable jobs", "blocking, one by one", "a thread per operation"]
 
 
+def test_columns_that_would_be_empty_are_left_out(speed):
+    assert "x blocking" not in speed("--no-compare", "ed25519")
+    assert "MB/s" not in speed("--no-compare", "ed25519")
+    assert "MB/s" in speed("--no-compare", "--bytes", "16", "sha256")
+
+
 def test_table_of_a_sweep_marks_the_knee(speed):
     lines = speed("--sweep", "--no-compare", "ecdsap256").splitlines()
     (marked,) = (line for line in lines if line.endswith("<- knee"))

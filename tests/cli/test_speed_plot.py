@@ -2,6 +2,10 @@
 
 import pytest
 
+from pausable.cli._options import EngineOptions
+from pausable.cli.speed._report import Report
+from pausable.cli.speed._result import Figures, Result
+
 SHORT = ["--seconds", "0.02", "--async-jobs", "4"]
 
 
@@ -49,6 +53,21 @@ def test_place_that_will_not_do_is_refused_before_measuring(
     ended = pausable_cli("speed", "--seconds", "60", "--plot", target, "ed25519")
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert what in ended.err
+
+
+def test_picture_that_cannot_be_written_in_the_end_is_reported(capfd, image, tmp_path):
+    from pausable.cli.speed._plot import Plot
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    plot = Plot(folder / "speed.png")
+    folder.rmdir()
+    report = Report(EngineOptions("threads", "", None, 1, 0.0), 1.0, False)
+    figures = Figures.of([0.1, 0.2], 0.3, 0.0, 1)
+    report.results.append(Result("ed25519", None, 2, "pausable", figures))
+    assert plot.save(report) is False
+    err = capfd.readouterr().err
+    assert (err.count("\n"), "speed.png' cannot be written: No such file" in err) == (1, True)
 
 
 def test_missing_matplotlib_is_named_before_measuring(python):

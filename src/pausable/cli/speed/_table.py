@@ -41,7 +41,9 @@ def _table(found: Sequence[list[Result]]) -> str:
     """Return a table with a line for each way, and a heading for each case."""
     rows: list[Sequence[str]] = []
     with_sizes = any(case[0].size_bytes is not None for case in found)
-    head = [name for name in _HEAD if name != "MB/s" or with_sizes]
+    compared = any(result.way == "blocking" for case in found for result in case)
+    left_out = {*([] if with_sizes else ["MB/s"]), *([] if compared else ["x blocking"])}
+    head = [name for name in _HEAD if name not in left_out]
     for case in found:
         jobs = max(result.jobs for result in case)
         ways = at_jobs(case, jobs)
