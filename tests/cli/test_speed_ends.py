@@ -38,7 +38,7 @@ engine = EngineOptions("threads", "", None, 1, 0.0)
 report = Report(engine, 0.01, False)
 fine = Algorithm("fine", None, lambda engine: lambda: b"x", b"x".__eq__)
 hangs = Algorithm("hangs", None, lambda engine: threading.Event().wait, b"x".__eq__)
-with Watchdog(0.3, tell, grace_s=0.1) as watchdog, open_place(engine, watchdog) as place:
+with Watchdog(0.6, tell, grace_s=0.1) as watchdog, open_place(engine, watchdog) as place:
     measure_all([Step(fine, 1, "to_thread"), Step(hangs, 1, "to_thread")], place, watchdog, report)
 print("not reached")
 """
@@ -49,10 +49,10 @@ def measure():
     """Measure operations of ours; return the report and the watchdog."""
     engine = EngineOptions("threads", "", None, 1, 0.0)
 
-    def call(make, way="pausable", jobs=3, is_right=b"right".__eq__):
+    def call(make, way="pausable", jobs=3, patience_s=30.0):
         report = Report(engine, 0.01, False)
-        algorithm = Algorithm("ours", None, make, is_right)
-        watchdog = Watchdog(0.2, lambda: None)
+        algorithm = Algorithm("ours", None, make, b"right".__eq__)
+        watchdog = Watchdog(patience_s, lambda: None)
         with watchdog, open_place(engine, watchdog) as place:
             measure_all([Step(algorithm, jobs, way)] * 2, place, watchdog, report)
         return report, watchdog
@@ -65,7 +65,7 @@ def wait_for_what_never_comes():
 
 
 def test_operation_that_never_completes_is_named_with_where_it_is_paused(measure):
-    report, watchdog = measure(lambda _engine: wait_for_what_never_comes)
+    report, watchdog = measure(lambda _engine: wait_for_what_never_comes, patience_s=0.2)
     assert (report.results, pausable.jobs()) == ([], [])
     headline, *stack = watchdog.why.splitlines()
     assert headline.startswith("ours, pausable jobs, 3 at once: stuck; the oldest of 3 operations")
@@ -84,7 +84,7 @@ def test_one_that_never_completes_among_others_is_found(measure):
 
         return call
 
-    report, watchdog = measure(make)
+    report, watchdog = measure(make, patience_s=0.2)
     assert report.results == []
     assert "the oldest of 3 operations" in watchdog.why
     assert "in wait_for_what_never_comes" in watchdog.why
@@ -116,6 +116,25 @@ def test_way_that_fails_is_a_result_of_its_own(measure):
         "ZeroDivisionError: division by zero"
     ] * 2
     assert report.failure is None
+
+
+def test_engine_that_is_gone_ends_the_run_whatever_the_way(measure):
+    def gone():
+        raise pausable.EngineError("the workers are gone")
+
+    report, _ = measure(lambda _engine: gone, "thread")
+    assert report.results == []
+    assert report.failure.endswith("EngineError: the workers are gone")
+
+
+def test_worker_that_is_killed_ends_the_run(spawn):
+    args = ["--engine", "processes", "--workers", "1", "--seconds", "60", "--no-compare"]
+    process = spawn("speed", *args, "ed25519")
+    os.kill(_worker_of(process), signal.SIGKILL)
+    out, err = process.communicate()
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert "ed25519, pausable jobs, 64 at once: EngineError: " in err
+    assert "the executor broke" in err
 
 
 def test_process_ends_even_if_an_operation_cannot_be_ended(python):

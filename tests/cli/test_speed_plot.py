@@ -20,7 +20,7 @@ def image():
 
 @pytest.mark.parametrize("sweep", [[], ["--sweep"]])
 def test_picture_has_something_in_it(pausable_cli, image, tmp_path, sweep):
-    ended = pausable_cli("speed", *SHORT, *sweep, "--plot", "speed.png", "ed25519", "x25519")
+    ended = pausable_cli("speed", *SHORT, *sweep, "--plot", "speed.png", "ed25519")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("pausable speed: ")
     with image(tmp_path / "speed.png") as picture:

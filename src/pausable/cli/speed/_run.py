@@ -20,6 +20,7 @@ from pausable.cli.speed._report import Report, as_csv, as_json
 from pausable.cli.speed._result import WAYS, Figures, Result
 from pausable.cli.speed._table import as_table
 from pausable.cli.speed._watchdog import Errand, Stopped, Watchdog
+from pausable.errors import EngineError
 
 __all__ = ["Wish", "measure_all", "measure_and_report", "sweep_jobs"]
 
@@ -123,7 +124,8 @@ def _measure(step: Step, place: Place, seconds: float, watchdog: Watchdog) -> Fi
 
     Raises:
         Stopped: the watchdog stopped it.
-        Failure, WrongResult: an operation of pausable jobs failed, or any result is wrong.
+        Failure, WrongResult: an operation of pausable jobs failed, the workers are gone, or any
+            result is wrong.
     """
     watchdog.check()
     with place.engine(step.jobs, watchdog) as engine:
@@ -139,7 +141,7 @@ def _measure(step: Step, place: Place, seconds: float, watchdog: Watchdog) -> Fi
         except WrongResult:
             raise
         except Failure as exc:
-            if step.way == "pausable":
+            if step.way == "pausable" or isinstance(exc.__cause__, EngineError):
                 raise
             return str(exc)  # the system has no more threads, say
 
