@@ -171,7 +171,7 @@ def _bars(report: Report) -> Any:
                 bars = axes.barh(*zip(*points, strict=True), height, color=_STYLES[way]["color"])
                 axes.bar_label(bars, fmt=_plain, padding=3, fontsize=8)
         axes.set_xscale("log")
-        axes.margins(x=0.15)
+        axes.margins(x=0.15, y=0.01)
         axes.xaxis.set_major_formatter(_plain)
         axes.set_xlabel(label)
         axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.7)
