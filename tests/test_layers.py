@@ -67,6 +67,7 @@ ONLY_IN = {
     "click": {"cli", "__main__"},
     "cryptography": {"keys", "cli"},
     "rich": {"cli", "__main__"},
+    "matplotlib": {"cli"},
     "prometheus_client": {"prometheus"},
     "pytest": {"pytest_plugin"},
 }

@@ -41,12 +41,13 @@ def outcome(command, env):
 
 
 CASES = [
-    (["s"], {"sign"}),
+    (["s"], {"sign", "speed"}),
     (["issue-"], {"issue-certs", "issue-tokens"}),
     (["sign", "--engine", ""], {"threads", "processes", "dask://"}),
     (["issue-certs", "--jobs", "3", "--engine", "p"], {"processes"}),
     (["issue-tokens", "--alg", "RS"], {"RS256", "RS384", "RS512"}),
     (["sign", "--digest", "sha3"], {"sha384"}),
+    (["speed", "--json", "rsa4"], {"rsa4096", "rsa4096-sign", "rsa4096-decrypt"}),
     (["completion", ""], {"bash", "zsh", "fish"}),
 ]
 

@@ -13,6 +13,7 @@ from pausable.cli._issue_certs import issue_certs
 from pausable.cli._issue_tokens import issue_tokens
 from pausable.cli._output import say
 from pausable.cli._sign import sign
+from pausable.cli.speed._command import speed
 
 __all__ = ["run"]
 
@@ -37,7 +38,7 @@ def hello() -> None:
     run_hello()
 
 
-for command in (sign, issue_certs, issue_tokens, completion):
+for command in (sign, issue_certs, issue_tokens, speed, completion):
     pausable_command.add_command(command)
 
 
