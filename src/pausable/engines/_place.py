@@ -72,6 +72,8 @@ async def _complete(ticket: Ticket[Any], awaitable: Any) -> None:
         raise
     else:
         ticket.finish(value)
+    finally:
+        del ticket, awaitable  # what was raised holds this frame: no cycle here
 
 
 def _cancelled(ticket: Ticket[Any], cause: BaseException | None) -> None:
