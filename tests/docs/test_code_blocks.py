@@ -26,7 +26,7 @@ def test_every_block_of_the_page_runs(page, tmp_path):
 
 
 def test_tests_named_in_the_porting_guide_exist():
-    guide = (ROOT / "docs" / "porting.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "porting.md").read_text()
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "openssl").glob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", guide))
     assert named
