@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 COVERAGE ?= --cov --cov-report=term
+# that run tests at once; each takes whole files, so that servers and clusters are started once
+PROCESSES ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit fuzz mutants format bench system clean
+.PHONY: run test check unit wheel-test fuzz mutants format bench system clean
 
 run: system $(VENV)/installed
 	@$(BIN)/python examples/sign_repository.py
@@ -18,8 +20,13 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# with bytecode, whatever the environment says: tests start hundreds of interpreters
 unit: system $(VENV)/installed-dev
-	COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= COVERAGE_CORE=ctrace $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(COVERAGE) $(PYTEST_ARGS)
+
+# the tests against the built wheel, where there is no src/
+wheel-test: system
+	sh scripts/test-wheel $(PYTHON) -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60
@@ -35,13 +42,9 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-bench
-	$(BIN)/python bench/core.py
-	$(BIN)/python bench/wait_context.py
-	$(BIN)/python bench/loops.py
-	$(BIN)/python bench/keys.py
-	$(BIN)/python bench/teardown.py
-	$(BIN)/python bench/engines.py
+# every number in the docs, ours next to all peers: bench/results/*.json, pictures, results.md
+bench: system $(VENV)/installed-bench
+	$(BIN)/python bench/run_all.py
 
 # the openssl command, a C compiler, OpenSSL's headers and redis: installed where that can be done
 system:

@@ -9,14 +9,16 @@ being handled, which the interpreter tells.
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from pausable import _report
+from pausable._fibre import summary, visible
 from pausable.errors import JobCancelled
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from pausable._job import Job
 
 __all__ = ["MAX_DELIVERIES", "CancelRequest"]
@@ -41,7 +43,7 @@ class CancelRequest:
         #: Raised once instead, in code that cleans up: a scope was left that it entered itself.
         self.nested: BaseException | None = None
         self._message = message
-        self._stack: traceback.StackSummary | None = None  # where it was delivered first
+        self._stack: StackSummary | None = None  # where it was delivered first
 
     @property
     def given_up(self) -> bool:
@@ -80,7 +82,7 @@ class CancelRequest:
             return False
         self.deliveries += 1
         if self.deliveries == 1:
-            self._stack = traceback.extract_stack(sys._getframe(3))
+            self._stack = summary(visible(sys._getframe(3)))
         elif self.deliveries == 2 and not self.expired:
             _report.swallowed(job, self._stack, job._created() if job is not None else None)
         exc = self.exception()

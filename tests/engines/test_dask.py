@@ -120,30 +120,44 @@ def test_a_cancelled_job_cancels_the_operation_on_the_cluster(client, engine):
 def test_a_cancelled_dask_future_is_an_engine_error(client):
     with ExecutorEngine(client) as engine:
         ticket = engine.submit(time.sleep, 0.05)
-        ticket.data._future.cancel()
+        ticket.data.future.cancel()
         with pytest.raises(pausable.EngineError, match="lost or cancelled"):
             ticket.result()
 
 
-def square_slowly(number):
-    time.sleep(0.01)
+def square_when_told(number, name):
+    """Say which process has begun, and go on when it is told to."""
+    import distributed
+
+    distributed.Event(f"{name} begun in {os.getpid()}").set()
+    distributed.Event(f"{name} go on").wait()
     return number * number
 
 
-def kill_one_worker(cluster):
-    victim = next(iter(cluster.workers.values()))
-    os.kill(victim.pid, signal.SIGKILL)
+def test_a_worker_that_is_killed_loses_nothing(cluster, client, engine, request):
+    import distributed
+
+    def event(what):
+        return distributed.Event(f"{request.node.name} {what}", client=client)
+
+    tickets = [engine.submit(square_when_told, n, request.node.name) for n in range(40)]
+    victim = next(iter(cluster.workers.values())).pid
+    assert event(f"begun in {victim}").wait(timeout=20)
+    os.kill(victim, signal.SIGKILL)
+    event("go on").set()
+    with pausable.map(pausable.wait_for, tickets) as results:
+        assert list(results) == [n * n for n in range(40)]
 
 
-def test_a_worker_that_is_killed_loses_nothing(cluster, engine):
-    def call(number):
-        value = engine.call(square_slowly, number)
-        if number == 20:
-            kill_one_worker(cluster)
-        return value
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    with pausable.map(call, range(150)) as results:
-        assert list(results) == [n * n for n in range(150)]
+
+def test_what_too_many_workers_died_of_is_an_engine_error(cluster, engine, monkeypatch):
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    with pytest.raises(pausable.EngineError, match="too many workers died of it") as info:
+        engine.submit(die).result(timeout_s=50)
+    assert type(info.value.__cause__).__name__ == "KilledWorker"
 
 
 def test_batches_go_to_the_cluster(place, engine):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 import sniffio
@@ -264,6 +265,20 @@ def test_without_retries_a_call_asks_a_busy_engine_again_as_the_manual_has_it(lo
         assert job.result() == 1
 
 
+def test_without_retries_a_deadline_bounds_how_long_a_busy_engine_is_asked(loop):
+    busy = BusyAtFirst(10**9)
+    with guard(busy, deadline_s=5) as engine:
+        job = loop.start(engine.call, "sign")
+        loop.advance(4.9)
+        assert not job.done()
+        loop.advance(0.1)
+        with pytest.raises(pausable.EngineTimeout, match=r"after 5 s \(deadline_s\)"):
+            job.result()
+        tried = busy.times
+        loop.advance(60)
+        assert busy.times == tried
+
+
 def test_errors_are_not_retried_beyond_the_budget(loop):
     class Broken:
         tried = 0
@@ -326,6 +341,11 @@ def fails(engine, loop, fake):
     return type(job.exception())
 
 
+def opened(breaker, now):
+    breaker.failed(breaker.allow(now), now)
+    return breaker
+
+
 def test_after_failures_in_a_row_nothing_is_attempted_for_a_while(fake, loop):
     breaker = Breaker(2, reset_s=30)
     with guard(fake, breaker=breaker) as engine:
@@ -347,10 +367,11 @@ def test_a_breaker_that_opens_between_attempts_says_what_failed_before(fake, loo
 
 def test_then_one_attempt_is_let_through_and_closes_it_again(loop):
     hand = ByHand()
-    breaker = Breaker(1, reset_s=0)
+    breaker = Breaker(1, reset_s=5)
     with guard(hand, breaker=breaker) as engine:
         first = loop.start(engine.call, "a")
         hand.tickets["a"].fail(ConnectionError())
+        loop.advance(5)
         trial = loop.start(engine.call, "b")
         with pytest.raises(pausable.BreakerOpen):
             loop.start(engine.call, "c").result()
@@ -366,18 +387,50 @@ def test_then_one_attempt_is_let_through_and_closes_it_again(loop):
 
 
 def test_a_trial_that_fails_keeps_it_open_and_one_that_is_cancelled_lets_another_try(fake):
+    breaker = opened(Breaker(1, reset_s=10), 100)
+    assert breaker.allow(109) is None
+    breaker.failed(breaker.allow(110), 110)
+    assert breaker.allow(119) is None
+    trial = breaker.allow(120)
+    assert breaker.allow(120) is None
+    breaker.undecided(trial)
+    breaker.succeeded(breaker.allow(121))
+    assert not breaker.is_open
+    assert None not in {breaker.allow(121), breaker.allow(121)}
+
+
+def test_a_trial_that_nothing_is_heard_of_lets_another_try_and_counts_no_more():
+    breaker = opened(Breaker(1, reset_s=10), 100)
+    lost = breaker.allow(110)
+    assert breaker.allow(119) is None
+    second = breaker.allow(120)
+    breaker.failed(lost, 120)
+    assert breaker.allow(129) is None
+    breaker.succeeded(second)
+    assert not breaker.is_open
+
+
+@pytest.mark.parametrize("how", ["succeeded", "failed", "undecided"])
+def test_what_began_before_it_opened_decides_nothing_any_more(how):
     breaker = Breaker(1, reset_s=10)
-    breaker.failed(100)
-    assert not breaker.allow(109)
-    assert breaker.allow(110)
-    breaker.failed(110)
-    assert not breaker.allow(119)
-    assert breaker.allow(120)
-    assert not breaker.allow(120)
-    breaker.undecided()
-    assert breaker.allow(121)
-    breaker.succeeded()
-    assert breaker.allow(121)
+    before = breaker.allow(0)
+    opened(breaker, 100)
+    trial = breaker.allow(110)
+    getattr(breaker, how)(before, *([111] if how == "failed" else []))
+    assert breaker.is_open
+    assert breaker.allow(111) is None
+    breaker.succeeded(trial)
+    assert not breaker.is_open
+
+
+def test_an_answer_from_before_does_not_close_it(fake, loop):
+    with guard(fake, breaker=Breaker(1)) as engine:
+        before = loop.start(engine.call, "a")
+        assert fails(engine, loop, fake) is ConnectionError
+        fake.finish("a", 1)
+        loop.run_until_idle()
+        assert before.result() == 1
+        assert engine.breaker.is_open
 
 
 def test_what_succeeds_in_between_closes_it(fake, loop):
@@ -408,11 +461,34 @@ def test_an_open_breaker_and_a_full_queue_lead_to_the_fallback(fake, loop):
         with guard(fake, max_in_flight=1, max_waiting=0, fallback=threads) as engine:
             engine.submit(square, 2)
             assert engine.call(square, 3) == 9
-        breaker = Breaker(1)
-        breaker.failed(0)
-        breaker.reset_s = 1e12
+        breaker = opened(Breaker(1, reset_s=1e9), 0)
         with guard(fake, breaker=breaker, fallback=threads) as engine:
             assert engine.call(square, 3) == 9
+
+
+def test_what_the_engine_turns_down_the_fallback_does_at_once(loop):
+    with Elsewhere() as other, guard(BusyAtFirst(10**9), fallback=other) as engine:
+        assert loop.run(engine.call, "sign") == "elsewhere"
+
+
+def test_what_is_turned_down_and_never_falls_back_is_asked_again(loop):
+    busy = BusyAtFirst(2)
+    with Elsewhere() as other, guard(busy, fallback=other, never=lambda _: True) as engine:
+        job = loop.start(engine.call, "sign")
+        loop.advance(1)
+        busy.finish("sign", 1)
+        loop.run_until_idle()
+        assert job.result() == 1
+
+
+def test_what_is_turned_down_and_never_falls_back_is_bounded_by_the_deadline(loop):
+    busy = BusyAtFirst(10**9)
+    with Elsewhere() as other:
+        options = {"fallback": other, "never": lambda _: True, "deadline_s": 5}
+        with guard(busy, **options) as engine:
+            job = loop.start(engine.call, "sign")
+            loop.advance(5)
+            assert isinstance(job.exception(), pausable.EngineTimeout)
 
 
 def test_what_took_too_long_is_done_by_the_fallback(fake, loop):
@@ -435,7 +511,7 @@ def test_a_fallback_that_fails_too_says_why_it_was_asked(fake, loop):
 
 
 class Elsewhere(ByHand):
-    def _begin(self, ticket, *request):
+    def _begin(self, ticket, *request, **options):
         ticket.finish("elsewhere")
 
 
@@ -447,16 +523,32 @@ class Key:
         return digest[::-1]
 
 
-@pytest.mark.parametrize("request_of", [lambda key: (key,), lambda key: (key.sign, b"digest")])
-def test_a_key_that_is_marked_never_falls_back(fake, loop, request_of):
+REQUESTS = {
+    "the key": lambda key: ((key,), {}),
+    "its method": lambda key: ((key.sign, b"digest"), {}),
+    "a keyword": lambda key: ((print,), {"key": key}),
+    "a partial": lambda key: ((partial(key.sign, b"digest"),), {}),
+    "a partial's argument": lambda key: ((partial(print, key),), {}),
+    "a partial's keyword": lambda key: ((partial(print, key=key),), {}),
+    "a list of tuples": lambda key: (([(1, key)],), {}),
+    "a mapping": lambda key: (({"key": key},), {}),
+    "a mapping's key": lambda key: (({key: 1},), {}),
+    "a set": lambda key: (({key},), {}),
+}
+
+
+@pytest.mark.parametrize("request_of", REQUESTS.values(), ids=REQUESTS)
+def test_a_key_that_is_marked_never_falls_back(loop, request_of):
     class Down:
-        def submit(self, *request):
+        def submit(self, *request, **options):
             raise ConnectionError("down")
 
     with Elsewhere() as other, guard(Down(), fallback=other) as engine:
-        assert loop.run(engine.call, *request_of(Key(in_hsm=False))) == "elsewhere"
+        args, options = request_of(Key(in_hsm=False))
+        assert loop.run(engine.call, *args, **options) == "elsewhere"
+        args, options = request_of(Key(in_hsm=True))
         with pytest.raises(ConnectionError):
-            loop.run(engine.call, *request_of(Key(in_hsm=True)))
+            loop.run(engine.call, *args, **options)
         assert engine.stats().fallbacks == 1
 
 
@@ -512,11 +604,25 @@ def test_closing_fails_what_waits_and_what_is_under_way(fake, loop):
         ({"breaker": 0}, ValueError, "failures has to be 1 or more"),
         ({"breaker": "on"}, TypeError, "breaker has to be a Breaker"),
         ({"never": 1}, TypeError, "never has to be a function"),
+        ({"transient": [OSError]}, TypeError, "transient has to be a tuple of classes"),
+        ({"transient": (OSError, BaseException)}, TypeError, "transient has to be a tuple"),
+        ({"transient": None}, TypeError, "transient has to be a tuple"),
     ],
 )
 def test_arguments_are_checked(fake, options, error, message):
     with pytest.raises(error, match=message):
         guard(**{"engine": fake, **options})
+
+
+@pytest.mark.parametrize("option", ["delay_s", "max_delay_s"])
+def test_a_retrys_delays_are_checked(option):
+    with pytest.raises(TypeError, match=f"{option} has to be a number of seconds, not None"):
+        Retry(**{option: None})
+
+
+def test_a_breakers_delay_is_checked():
+    with pytest.raises(TypeError, match="reset_s has to be a number of seconds, not None"):
+        Breaker(reset_s=None)
 
 
 def test_a_budget_is_checked():

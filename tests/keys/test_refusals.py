@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 import pausable
 from pausable import EngineError
+from pausable.engines import BatchEngine
 from pausable.keys import RemoteEd25519Key, pausing
 from pausable.testing import FakeEngine
 
@@ -69,6 +70,11 @@ def test_a_key_that_pauses_already(local):
 @pytest.mark.parametrize("engine", [None, 5, "threads", ThreadPoolExecutor, lambda fn: fn()])
 def test_an_engine_without_submit(local, engine):
     with pytest.raises(TypeError, match=r"engine has to have submit.*ThreadPoolExecutor\(64\)"):
+        pausing(local["RSA"], engine)
+
+
+def test_an_engine_that_takes_no_functions_is_refused(local):
+    with BatchEngine(list, 4) as engine, pytest.raises(TypeError, match="an engine of functions"):
         pausing(local["RSA"], engine)
 
 

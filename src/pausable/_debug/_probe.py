@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import Final
 
 from pausable._debug import _native, _segments
 from pausable._debug._locks import Held, warn_of_held
 from pausable._debug._refusals import refuse_bad_places
-from pausable._fibre import Relay, visible
+from pausable._fibre import Relay, summary, visible
 from pausable._job import JobFibre
 
 __all__ = ["JobProbe"]
@@ -27,7 +26,7 @@ class JobProbe:
         frame = sys._getframe(1)
         while frame.f_back is not None and frame.f_globals.get("__name__") in _STARTING:
             frame = frame.f_back
-        self.created = traceback.StackSummary.extract(reversed(visible(frame)), lookup_lines=False)
+        self.created = summary(visible(frame), lookup_lines=False)
         self.held: Held = {}
         self._segment: _segments.Segment | None = None
         self._can_tell = _native.can_tell

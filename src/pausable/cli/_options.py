@@ -63,6 +63,10 @@ def _is_address(address: str) -> bool:
     return bool(host) and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
 
 
+def _complete_engine(_ctx: object, _param: object, begun: str) -> list[str]:
+    return [each for each in ("threads", "processes", "dask://") if each.startswith(begun)]
+
+
 def _check_latency(_ctx: object, _param: object, value: float) -> float:
     if not (math.isfinite(value) and 0 <= value <= _MAX_LATENCY_MS):
         raise click.BadParameter(f"{value} is not in the range 0 to {_MAX_LATENCY_MS:.0f}.")
@@ -80,6 +84,7 @@ _ENGINE = (
     click.option(
         "--engine",
         callback=_parse_engine,
+        shell_complete=_complete_engine,
         default="threads",
         show_default=True,
         metavar="threads|processes|dask://HOST:PORT",

@@ -6,19 +6,32 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+)
+from contextlib import suppress
+from typing import Any, Final, ParamSpec, TypeVar
 
-from pausable.engines._checks import Submits, check_count, check_engine, check_future
+from pausable._callable import is_coroutine_function
+from pausable._wait_context import Status
+from pausable.engines._checks import (
+    Submits,
+    cancel_future,
+    check_count,
+    check_engine,
+    check_future,
+)
 from pausable.engines._dask import Dask
 from pausable.engines._engine import Engine
+from pausable.engines._origin import would_need_this_thread
+from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["ExecutorEngine", "check_function"]
 
@@ -28,11 +41,12 @@ P = ParamSpec("P")
 #: Held while an engine makes its pool: the first calls may come from many threads at once.
 _starting = threading.Lock()
 
-#: A code object's mark of `async def`, as of inspect, which takes long to import.
-CO_COROUTINE: Final = 0x80
-
 #: As many as `pausable.map` has jobs in flight: they wait, most of the time.
 MAX_WORKERS: Final = 64
+
+#: A process pool that breaks fails every call that it has not begun, and before 3.12 its thread
+#: dies of an InvalidStateError at the first that was cancelled: the others would never be told.
+PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED: Final = sys.version_info < (3, 12)
 
 
 class ExecutorEngine(Engine):
@@ -107,9 +121,13 @@ class ExecutorEngine(Engine):
         future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        cancel = getattr(ticket.data, "cancel", None)
-        if cancel is not None:
-            cancel()
+        future = ticket.data
+        if PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED and type(future) is Future:
+            future.__class__ = _Cancellable
+        cancel_future(future)
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return self._executor is not None and would_need_this_thread(self._executor, place)
 
     def _close(self) -> None:
         if self._own is not None and self._own[0] == os.getpid():
@@ -125,6 +143,14 @@ class ExecutorEngine(Engine):
             pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="pausable-engine")
             self._own = os.getpid(), pool
         return self._own[1]
+
+
+class _Cancellable(Future[Any]):
+    """A future that may be failed although it was cancelled, which changes nothing."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with suppress(InvalidStateError):
+            super().set_exception(exception)
 
 
 class _Follower(Ticket[Any]):
@@ -147,7 +173,10 @@ class _Follower(Ticket[Any]):
             error.__cause__ = exc
             self.fail(error)
         except BaseException as exc:
-            self.fail(exc)
+            if getattr(future, "status", None) is Status.EAGAIN:  # the executor is an engine
+                self.busy(str(exc))
+            else:
+                self.fail(exc)
         else:
             self.finish(value)
 
@@ -163,6 +192,5 @@ def check_function(fn: Any) -> None:
     """
     if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & CO_COROUTINE:
+    if is_coroutine_function(fn):
         raise TypeError(f"{fn!r} is a coroutine function: submit it to a CoroutineEngine")

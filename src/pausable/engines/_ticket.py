@@ -96,6 +96,13 @@ class Ticket(Generic[T]):
         """Tell whether it was cancelled by `cancel`."""
         return self._state is CANCELLED
 
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can end only if this thread's event loop goes on.
+
+        `wait_for` refuses to block on it then: nothing would ever complete it.
+        """
+        return self._state is PENDING and self._engine._needs_this_thread(self)
+
     @property
     def status(self) -> Status:
         """OK: accepted or finished. EAGAIN: the engine was busy. ERR: it failed.
@@ -194,6 +201,12 @@ class Ticket(Generic[T]):
         callbacks = self._end(GIVEN_UP, None, exc)
         if callbacks:
             deliver(callbacks, self)
+
+    def orphan(self, exc: BaseException) -> None:
+        """Fail it in the child of a fork, where nobody waits for it: its thread is not there."""
+        self._lock = _new_lock()  # somebody may have held it
+        self._callbacks.clear()
+        self._end(GIVEN_UP, None, exc)
 
     def _give_up(self, state: _State, exc: BaseException | None) -> bool:
         callbacks = self._end(state, None, exc)

@@ -5,10 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-__all__ = ["CO_COROUTINE", "check_synchronous"]
+__all__ = ["CO_COROUTINE", "check_synchronous", "is_coroutine_function"]
 
 #: A code object's mark of `async def`, as of inspect, which takes long to import.
 CO_COROUTINE: Final = 0x80
+
+
+def is_coroutine_function(fn: Any) -> bool:
+    """Tell whether a callable was written with `async def`, and so only makes a coroutine."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    code = getattr(fn, "__code__", None) or getattr(type(fn).__call__, "__code__", None)
+    return code is not None and bool(code.co_flags & CO_COROUTINE)
 
 
 def check_synchronous(fn: Any) -> None:
@@ -19,11 +27,7 @@ def check_synchronous(fn: Any) -> None:
     """
     if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}; pass the function and its arguments")
-    inner = fn
-    while isinstance(inner, partial):
-        inner = inner.func
-    code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
-    if code is not None and code.co_flags & CO_COROUTINE:
+    if is_coroutine_function(fn):
         raise TypeError(
             f"{fn!r} is a coroutine function, and jobs are for synchronous ones: await it, or in a"
             " job wait_for(coroutine)"
