@@ -13,16 +13,15 @@ from typing import Any
 
 import griffe
 
-#: A label with its text; lines that are indented under it belong to it.
-LABEL = re.compile(
-    r"^(Pauses|Threads|Args|Returns|See|Differs): (\S.*(?:\n +\S.*)*)\n?", re.MULTILINE
-)
+LABELS = "Pauses|Threads|Args|Returns|Raises|See|Differs"
+#: A label with its text, which goes on until a blank line or the next label.
+LABEL = re.compile(rf"^({LABELS}): (\S.*(?:\n(?!(?:{LABELS}):) *\S.*)*)\n?", re.MULTILINE)
 ASYNC_PAGE = "https://docs.openssl.org/3.0/man3/ASYNC_start_job/"
 WAIT_CTX_PAGE = "https://docs.openssl.org/3.0/man3/ASYNC_WAIT_CTX_new/"
 
 
 def _paragraph(match: re.Match[str]) -> str:
-    label, text = match[1], re.sub(r"\n +", " ", match[2])
+    label, text = match[1], re.sub(r"\n *", " ", match[2])
     if label == "See":
         text = re.sub(r"\bASYNC_WAIT_CTX_\w+\(3\)", rf"[\g<0>]({WAIT_CTX_PAGE})", text)
         text = re.sub(r"(?<!\[)\bASYNC_(?!WAIT_CTX)\w+\(3\)", rf"[\g<0>]({ASYNC_PAGE})", text)
@@ -64,11 +63,15 @@ class Reference(griffe.Extension):
                     function = copy.copy(method)
                     function.parameters = griffe.Parameters(*list(method.parameters)[1:])
                     function.name = name
+                    function.lineno = member.lineno  # pages go by the order of the lines
                     module.set_member(name, function)
 
     def _method(self, module: Any, holder: str, name: str) -> griffe.Function | None:
         """Find what `holder.name` is, where `holder = Class(...)` in the module."""
         made = module.members.get(holder)
+        if isinstance(made, griffe.Module):  # `_jobs`, made of a class of the module `_jobs`
+            owners = [cls for cls in made.classes.values() if name in cls.members]
+            return owners[0].members[name] if owners else None
         if not isinstance(made, griffe.Attribute) or not isinstance(made.value, griffe.ExprCall):
             return None
         found = module[str(made.value.function)]
