@@ -7,7 +7,7 @@ COVERAGE ?= --cov --cov-report=term
 PROCESSES ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit wheel-test fuzz mutants format bench system clean
+.PHONY: run test check unit wheel-test fuzz mutants format docs bench system clean
 
 run: system $(VENV)/installed
 	@$(BIN)/python examples/sign_repository.py
@@ -42,6 +42,11 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# the documentation site: build/site/index.html. A warning is an error.
+docs: $(VENV)/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo 'Read build/site/index.html; to search it: python3 -m http.server -d build/site'
+
 # every number in the docs, ours next to all peers: bench/results/*.json, pictures, results.md
 bench: system $(VENV)/installed-bench
 	$(BIN)/python bench/run_all.py
@@ -60,6 +65,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-dev

@@ -57,7 +57,8 @@ def dump(format: str = "text", file: TextIO | None = None) -> str:  # noqa: A002
     Threads: any.
 
     Args:
-        format: "text", for people, or "json", for machines (docs/diagnostics.md has its keys).
+        format: "text", for people, or "json", for machines; its keys are on
+            the how-to page "Seeing what goes on".
         file: where to write it too; a text file.
 
     Returns: the description; it ends with a newline.

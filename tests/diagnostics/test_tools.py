@@ -1,4 +1,4 @@
-"""Coverage and debuggers, with the settings that docs/diagnostics.md calls right."""
+"""Coverage and debuggers, with the settings that docs/how-to/diagnostics.md calls right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import pausable
 from core._support import finish, pauses
 
-PAGE = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "diagnostics.md").read_text()
 
 PROGRAM = """\
 import pausable

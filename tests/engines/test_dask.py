@@ -58,6 +58,18 @@ def engine(client, request):
         yield engine
 
 
+def test_a_key_that_may_be_sent_goes_by_way_of_the_scheduler(engine):
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from pausable.keys import pausing
+
+    local = ec.generate_private_key(ec.SECP256R1())
+    key = pausing(local, engine, send_key=True)
+    signature = pausable.run_blocking(key.sign, b"message", ec.ECDSA(hashes.SHA256()))
+    local.public_key().verify(signature, b"message", ec.ECDSA(hashes.SHA256()))
+
+
 def test_operations_return_their_own_results(place, engine, wrap):
     wrapped = wrap(engine)
     assert place(lambda n: wrapped.call(square, n), range(20)) == [n * n for n in range(20)]

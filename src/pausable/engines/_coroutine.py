@@ -66,7 +66,7 @@ class CoroutineEngine(Engine):
         Pauses: until that is done; outside a job it blocks.
 
         Raises:
-            As of `submit`.
+            Others: as of `submit`.
         """
         _check(fn)
         driver = self._driver()

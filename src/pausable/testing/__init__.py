@@ -5,8 +5,8 @@
 * `FaultEngine` wraps an engine, and `FaultyEngine` an executor: delays, failures, EAGAIN, lost and
   doubled completions, spurious wakes, pauses and interrupts in submit, by seed.
 
-Jobs, wait contexts and wakers are the real ones. docs/testing.md is the guide; for pytest there
-are fixtures and a check for jobs left behind in `pausable.pytest_plugin`.
+Jobs, wait contexts and wakers are the real ones. The how-to page "Test code that pauses" is the
+guide; for pytest there are fixtures and a check for jobs left behind in `pausable.pytest_plugin`.
 """
 
 from pausable.testing._engine import FakeEngine
