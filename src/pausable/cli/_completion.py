@@ -24,7 +24,7 @@ def completion(ctx: click.Context, shell: str) -> None:
         eval "$(pausable completion zsh)"
       ~/.config/fish/config.fish:
         pausable completion fish | source
-    """
+    """  # noqa: D301  # click looks for a backspace
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(ctx.find_root().command, {}, "pausable", "_PAUSABLE_COMPLETE")

@@ -61,7 +61,7 @@ def cores() -> int:
 
 
 def as_json(report: Report) -> str:
-    """Return the report as one object; docs/cli.md has its keys."""
+    """Return the report as one object; docs/reference/cli.md has its keys."""
     found = cases(report.results)
     return json.dumps(
         {
