@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 COVERAGE ?= --cov --cov-report=term
+# that run tests at once; each takes whole files, so that servers and clusters are started once
+PROCESSES ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit native native-unit wheel fuzz mutants format bench system clean
+.PHONY: run test check unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
 
 run: system $(VENV)/installed
 	@$(BIN)/python examples/sign_repository.py
@@ -18,8 +20,13 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# with bytecode, whatever the environment says: tests start hundreds of interpreters
 unit: system $(VENV)/installed-dev
-	COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= COVERAGE_CORE=ctrace $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(COVERAGE) $(PYTEST_ARGS)
+
+# the tests against the built wheel, where there is no src/
+wheel-test: system
+	sh scripts/test-wheel $(PYTHON) -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 # the native core for this Python, and the tests on it
 native: $(VENV)/installed
@@ -30,8 +37,10 @@ wheel: $(VENV)/bin/python
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	$(BIN)/python -m zipfile -l "$$(ls -t dist/pausable-*.whl | head -1)" | grep -E 'pausable/_native(\.|_reason)'
 
+# the tests on the native core; where there is none, it says why
 native-unit: system $(VENV)/installed-dev native
-	PAUSABLE_BACKEND=native $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python scripts/build_native.py --check || exit 0; \
+	PYTHONDONTWRITEBYTECODE= PAUSABLE_BACKEND=native $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60
@@ -47,13 +56,14 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-bench
-	$(BIN)/python bench/core.py
-	$(BIN)/python bench/wait_context.py
-	$(BIN)/python bench/loops.py
-	$(BIN)/python bench/keys.py
-	$(BIN)/python bench/teardown.py
-	$(BIN)/python bench/engines.py
+# the documentation site: build/site/index.html. A warning is an error.
+docs: $(VENV)/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo 'Read build/site/index.html; to search it: python3 -m http.server -d build/site'
+
+# every number in the docs, ours next to all peers: bench/results/*.json, pictures, results.md
+bench: system $(VENV)/installed-bench
+	$(BIN)/python bench/run_all.py
 
 # the openssl command, a C compiler, OpenSSL's headers and redis: installed where that can be done
 system:
@@ -69,6 +79,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-dev

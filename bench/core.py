@@ -1,198 +1,104 @@
-"""What a job costs, next to a raw pooled greenlet that does the same, in one run.
+"""What a call costs that is started, paused, resumed and ended: ours next to all peers, in one run.
 
-    python bench/core.py [--json FILE] [--rounds N]
+    python bench/core.py [--plain] [--loop] [--stacks] [--rounds N] [--number N] [--quick]
+                         [--json FILE]
 
-The raw greenlet is the floor: a worker from a list used as a stack, which calls what it is sent
-with its arguments and goes back on the list. No state, no context, no error handling. A ratio is
-ours divided by that. Each variant has functions of its own: shared code objects would make the
-interpreter's inline caches polymorphic and slow both sides. Times are the best of many short
-repetitions, taken in turns.
+Three tables: calls that are driven by hand; calls in an event loop, where a pause is one turn of
+the loop; and a bare job next to all that make a call stack for each call. A ratio is a peer's time
+divided by ours (`job`, or `pausable.run` in a loop), so more than 1 is in our favour. Ratios and
+times are the best of many short repetitions, taken in turns.
+
+`greenlet, pooled` is the floor of what can be built on greenlet: a worker from a list used as a
+stack, which calls what it is sent and goes back on the list; no state, context or error handling.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
+import asyncio
+import contextlib
 import sys
-import time
-from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterator
 
-#: What is aimed at: ours at most so many times the raw greenlet, and KB per paused job.
-GOALS = {"start+finish": 2.6, "start+pause+resume+finish": 2.3, "pause/resume pair": 1.9}
-GOAL_KB = 7.0
-PAUSED_JOBS = 10_000
+import _peers_loop
+import _peers_plain
+from _measure import available, in_turns
+from _peers_plain import FULL, PAIR, START
+from _program import parser_of, positive, rounds_option, run
+from _results import Results, Table, ratio_of
 
-
-def raw_variants() -> dict[str, Callable[[int], None]]:
-    """Return the loops over raw greenlets."""
-    from greenlet import getcurrent, greenlet
-
-    main = getcurrent()
-
-    def worker(fn, args):
-        while True:
-            result = fn(*args)
-            fn, args = main.switch(result)
-
-    def raw_nothing():
-        return 1
-
-    def raw_once():
-        main.switch()
-        return 1
-
-    def raw_for_ever():
-        while True:
-            main.switch()
-
-    idle = [greenlet(worker)]
-    idle[0].switch(raw_nothing, ())
-    paused = greenlet(worker)
-    paused.switch(raw_for_ever, ())
-
-    def start_finish(count):
-        for _ in range(count):
-            g = idle.pop()
-            g.switch(raw_nothing, ())
-            idle.append(g)
-
-    def full(count):
-        for _ in range(count):
-            g = idle.pop()
-            g.switch(raw_once, ())
-            g.switch()
-            idle.append(g)
-
-    def pair(count):
-        for _ in range(count):
-            paused.switch()
-
-    return dict(zip(GOALS, (start_finish, full, pair), strict=True))
+OURS_IN_LOOP = _peers_loop.OURS
+GOAL_STACK_EACH = ">= 6"
+GOAL_FLOOR = ">= 0.5"  # a pair no slower than 2.0 times the raw one
+GOAL_BRIDGE = ">= 1"
 
 
-def our_variants() -> dict[str, Callable[[int], None]]:
-    """Return the loops over jobs."""
-    from pausable import pause, start
-
-    def our_nothing():
-        return 1
-
-    def our_once():
-        pause()
-        return 1
-
-    def our_for_ever():
-        while True:
-            pause()
-
-    job = start(our_for_ever)
-
-    def start_finish(count):
-        for _ in range(count):
-            start(our_nothing)
-
-    def full(count):
-        for _ in range(count):
-            start(our_once).resume()
-
-    def pair(count):
-        for _ in range(count):
-            job.resume()
-
-    return dict(zip(GOALS, (start_finish, full, pair), strict=True))
+def measure(table: Table, made: dict, ours: str, goals: dict, options: argparse.Namespace) -> None:
+    loops = {
+        (who, what): loop
+        for what in (START, FULL, PAIR)
+        for who, whats in made.items()
+        if (loop := whats.get(what)) is not None
+    }
+    times = in_turns(loops, options.rounds, options.number, min(20, options.number or 20))
+    for (who, what), figures in times.items():
+        ratio = ratio_of(figures, times[ours, what])
+        table.add(who, what, figures, ratio, goals.get((who, what)))
 
 
-def measure(rounds: int, count: int = 2000) -> dict[str, tuple[float, float]]:
-    """Return {what: (raw, ours)} in nanoseconds, the best of `rounds`, taken in turns."""
-    raw, ours = raw_variants(), our_variants()
-    best = {what: [float("inf"), float("inf")] for what in GOALS}
-    for _ in range(rounds):
-        for what in GOALS:
-            for i, loop in enumerate((raw[what], ours[what])):
-                begin = time.perf_counter_ns()
-                loop(count)
-                best[what][i] = min(best[what][i], (time.perf_counter_ns() - begin) / count)
-    return {what: (times[0], times[1]) for what, times in best.items()}
+def plain(options: argparse.Namespace, results: Results) -> None:
+    made, absent = available(_peers_plain.PEERS)
+    results.absent.update(absent)
+    table = results.table("driven by hand", note="No event loop; a pause returns to the caller.")
+    goals = {("greenlet, pooled", PAIR): GOAL_FLOOR}
+    measure(table, made, _peers_plain.OURS, goals, options)
 
 
-def resident_kb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+def loop(options: argparse.Namespace, results: Results) -> None:
+    with loop_and_peers(results) as made:
+        table = results.table("in an event loop", note="A pause is one turn of the loop.")
+        whats = START, FULL, PAIR
+        goals = {(who, what): GOAL_BRIDGE for who in _peers_loop.BRIDGES for what in whats}
+        measure(table, made, _peers_loop.OURS, goals, options)
 
 
-def memory(which: str) -> float:
-    """Return KB of resident memory per paused call, in this process (a fresh one)."""
-    held = []
-    if which == "raw":
-        from greenlet import getcurrent, greenlet
-
-        main = getcurrent()
-
-        def pausing(number):
-            main.switch()
-            return number
-
-        for number in range(100):
-            held.append(greenlet(pausing))
-            held[-1].switch(number)
-        before = resident_kb()
-        for number in range(PAUSED_JOBS):
-            held.append(greenlet(pausing))
-            held[-1].switch(number)
-    else:
-        from pausable import pause, start
-
-        def pausing(number):
-            pause()
-            return number
-
-        held += [start(pausing, number) for number in range(100)]
-        before = resident_kb()
-        for number in range(PAUSED_JOBS):
-            held.append(start(pausing, number))
-    used = (resident_kb() - before) / PAUSED_JOBS
-    if which == "ours":
-        for job in held:
-            job.resume()
-    return used
+def stacks(options: argparse.Namespace, results: Results) -> None:
+    """Compare with all that make a call stack for each call, whatever drives them."""
+    plain_made, _ = available({who: _peers_plain.PEERS[who] for who in _peers_plain.STACK_EACH})
+    ours = {"job": _peers_plain.job()}
+    with loop_and_peers(results) as made:
+        in_loop = {who: made[who] for who in (*_peers_loop.STACK_EACH, OURS_IN_LOOP) if who in made}
+        starts = {
+            who: {START: whats[START]} for who, whats in {**ours, **plain_made, **in_loop}.items()
+        }
+        table = results.table(
+            "a stack for each call", note="A bare job next to peers that make a stack per call."
+        )
+        goals = {
+            (who, START): GOAL_STACK_EACH for who in starts if who not in (*ours, OURS_IN_LOOP)
+        }
+        measure(table, starts, "job", goals, options)
 
 
-def memory_in_fresh_process(which: str) -> float:
-    command = [sys.executable, __file__, "--memory", which]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+@contextlib.contextmanager
+def loop_and_peers(results: Results) -> Iterator[dict]:
+    its_loop = asyncio.new_event_loop()
+    made, absent = available(_peers_loop.PEERS, its_loop)
+    results.absent.update(absent)
+    try:
+        yield made
+    finally:
+        its_loop.run_until_complete(its_loop.shutdown_default_executor())
+        its_loop.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=100, help="repetitions (default: 100)")
-    parser.add_argument("--json", type=Path, help="write the results to a file as well")
-    parser.add_argument("--memory", choices=("raw", "ours"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.memory:
-        print(memory(options.memory))
-        return
-
-    print(
-        f"CPython {platform.python_version()}, greenlet {version('greenlet')}, "
-        f"{os.cpu_count()} cores\n"
-    )
-    print(f"{'':28}{'raw':>9}{'ours':>9}{'ratio':>8}{'goal':>8}")
-    results = {}
-    for what, (raw, ours) in measure(options.rounds).items():
-        results[what] = {"raw_ns": raw, "ours_ns": ours, "ratio": ours / raw, "goal": GOALS[what]}
-        print(f"{what:28}{raw:6.0f} ns{ours:6.0f} ns{ours / raw:7.2f}x{GOALS[what]:7.1f}x")
-    raw, ours = memory_in_fresh_process("raw"), memory_in_fresh_process("ours")
-    what = f"per paused job of {PAUSED_JOBS:,}"
-    results["memory"] = {"raw_kb": raw, "ours_kb": ours, "ratio": ours / raw, "goal_kb": GOAL_KB}
-    print(f"{what:28}{raw:6.2f} KB{ours:6.2f} KB{ours / raw:7.2f}x{GOAL_KB:5.1f} KB")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+def main() -> int:
+    parts = {"plain": plain, "loop": loop, "stacks": stacks}
+    parser = parser_of(__doc__, parts)
+    rounds_option(parser, 100, 10)
+    parser.add_argument("--number", type=positive, help="operations in a repetition (1.5 ms worth)")
+    return run("core", parser, parts)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,9 +18,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
-import os
-import platform
 import statistics
 import sys
 import threading
@@ -28,7 +25,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
+
+from _program import expect, parser_of, run
+from _results import Results, Table, ratio_of
 
 import pausable
 from pausable.engines import BatchEngine, ExecutorEngine, Retry, guard
@@ -41,16 +40,9 @@ OFFERED_PER_S = 1000
 GOAL_P50_MS = 15.0
 GOAL_LONE = 1.2
 
-wrong: list[str] = []
-
-
-def verdict(good: bool) -> str:
-    return "ok" if good else "MISSED"
-
 
 def check(what: str, value: object, expected: object) -> None:
-    if value != expected:
-        wrong.append(f"{what}: {value!r}, not {expected!r}")
+    expect(value == expected, f"{what}: {value!r}, not {expected!r}")
 
 
 # -- overhead --------------------------------------------------------------------------------------
@@ -81,95 +73,93 @@ def in_jobs(call, count):
     return list(pausable.map(call, range(count), jobs=IN_FLIGHT))
 
 
-def in_turns(
+def in_rounds(
     variants: dict[str, Callable[[], object]], count: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Return seconds per operation of each variant in each round."""
+    """Return ns per operation of each variant in each round."""
     times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, run in variants.items():
+        for name, variant in variants.items():
             gc.collect()
             begin = time.perf_counter()
-            check(name, run(), list(range(count)))
-            times[name].append((time.perf_counter() - begin) / count)
+            check(name, variant(), list(range(count)))
+            times[name].append((time.perf_counter() - begin) / count * 1e9)
     return times
 
 
-def compare(label: str, bare, ours, count: int, rounds: int, goal: float) -> dict:
-    times = in_turns({"bare": bare, "ours": ours}, count, rounds)
-    ratios = [mine / theirs for theirs, mine in zip(times["bare"], times["ours"], strict=True)]
-    bare_us, ours_us = (statistics.median(times[name]) * 1e6 for name in ("bare", "ours"))
-    ratio = statistics.median(ratios)
-    print(
-        f"{label:46}{bare_us:8.1f} us{ours_us:8.1f} us{ratio:7.2f}x   "
-        f"<= {goal:g}x  {verdict(ratio <= goal)}"
+def compare(table: Table, what: str, bare, ours, count: int, rounds: int, goal: float) -> None:
+    times = in_rounds({"bare": bare, "engine": ours}, count, rounds)
+    for who, figures in times.items():
+        ratio = ratio_of(figures, times["bare"], of="median")
+        table.add(what, who, figures, ratio, f"<= {goal:g}" if who == "engine" else None)
+
+
+def engine_table(results: Results, title: str, note: str = "") -> Table:
+    return results.table(
+        title, ratio="its cost / without an engine", worse="higher", figure="median", note=note
     )
-    return {"bare_us": bare_us, "ours_us": ours_us, "ratio": ratio, "goal": goal}
 
 
-def pairs(label: str, executor, fn, count: int, rounds: int, results: dict) -> None:
+def pairs(table: Table, label: str, executor, fn, count: int, rounds: int) -> None:
     with ExecutorEngine(executor) as engine:
-        results[f"{label}, submit and result"] = compare(
-            f"{label}, submit and result",
+        compare(
+            table, f"{label}, submit and result",
             lambda: windowed(executor.submit, fn, count),
             lambda: windowed(engine.submit, fn, count),
             count, rounds, GOAL_OVERHEAD,
         )  # fmt: skip
-        results[f"{label}, in jobs"] = compare(
-            f"{label}, in jobs",
+        compare(
+            table, f"{label}, in jobs",
             lambda: in_jobs(lambda n: pausable.wait_for(executor.submit(fn, n)), count),
             lambda: in_jobs(lambda n: engine.call(fn, n), count),
             count, rounds, GOAL_OVERHEAD,
         )  # fmt: skip
 
 
-def overhead(quick: bool) -> dict:
-    rounds, count = (5, 1000) if quick else (15, 4000)
-    results: dict = {}
-    print(f"{f'an operation, {IN_FLIGHT} in flight':46}{'bare':>11}{'engine':>11}{'ratio':>8}")
+def overhead(options: argparse.Namespace, results: Results) -> None:
+    rounds, count = (5, 1000) if options.quick else (9, 4000)
+    table = engine_table(results, f"an operation, {IN_FLIGHT} in flight")
     with ThreadPoolExecutor(4) as threads:
-        pairs("4 threads, no work", threads, nothing, count, rounds, results)
+        pairs(table, "4 threads, no work", threads, nothing, count, rounds)
     with ThreadPoolExecutor(IN_FLIGHT) as threads:
-        pairs("64 threads, 1 ms of waiting", threads, one_ms, count, rounds, results)
+        pairs(table, "64 threads, 1 ms of waiting", threads, one_ms, count, rounds)
     with ProcessPoolExecutor(2) as processes:
-        pairs("2 processes, no work", processes, nothing, count // 2, rounds, results)
-    return results
+        pairs(table, "2 processes, no work", processes, nothing, count // 2, rounds)
 
 
-def dask(quick: bool) -> dict:
+def dask(options: argparse.Namespace, results: Results) -> None:
     try:
         import distributed
     except ImportError as exc:
-        print(f"dask: skipped, {exc}")
-        return {}
-    rounds, count = (3, 300) if quick else (7, 1000)
-    results: dict = {}
-    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
+        results.absent["dask"] = str(exc)
+        return
+    rounds, count = (3, 300) if options.quick else (5, 1000)
+    cluster_options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
     with (
-        distributed.LocalCluster(**options, host="127.0.0.1", silence_logs=50) as cluster,
+        distributed.LocalCluster(**cluster_options, host="127.0.0.1", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
-        heads = "".join(f"{head:>{width}}" for head, width in (("its own", 11), ("engine", 11)))
-        print(f"{f'dask, an operation, {IN_FLIGHT} in flight':46}{heads}{'ratio':>8}")
+        table = engine_table(
+            results, f"dask, {IN_FLIGHT} in flight", "Bare is dask's own client or executor."
+        )
         executor = client.get_executor()
 
         def submit(fn, number):
             return client.submit(fn, number, pure=False)
 
         with ExecutorEngine(client) as engine:
-            results["client"] = compare(
-                "its client, submit and result",
+            compare(
+                table, "its client, submit and result",
                 lambda: windowed(submit, nothing, count),
                 lambda: windowed(engine.submit, nothing, count),
                 count, rounds, GOAL_OVERHEAD,
             )  # fmt: skip
-            results["executor, in jobs"] = compare(
-                "its executor, in jobs",
+            compare(
+                table, "its executor, in jobs",
                 lambda: in_jobs(lambda n: pausable.wait_for(executor.submit(nothing, n)), count),
                 lambda: in_jobs(lambda n: engine.call(nothing, n), count),
                 count, rounds, GOAL_OVERHEAD,
             )  # fmt: skip
-    return results
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -186,12 +176,12 @@ def fixed_cost(number):
 
 
 async def offered(call, seconds: float) -> list[float]:
-    """Offer requests at a fixed rate for a while; return how long each took, in ms."""
+    """Offer requests at a fixed rate for a while; return how long each took, in ns."""
     took: list[float] = []
 
     async def one(number: int, due: float) -> None:
         check("offered", await pausable.run(call, number), number)
-        took.append((time.perf_counter() - due) * 1e3)
+        took.append((time.perf_counter() - due) * 1e9)
 
     begin = time.perf_counter()
     tasks = set()
@@ -204,49 +194,38 @@ async def offered(call, seconds: float) -> list[float]:
     return took
 
 
-def batch(quick: bool) -> dict:
-    seconds = 1.0 if quick else 5.0
-    results: dict = {}
-    print(
-        f"{OFFERED_PER_S:,} requests a second offered, {FIXED_S * 1e3:g} ms a call, {seconds:g} s"
-    )
-    print(f"{'':46}{'p50':>11}{'p99':>11}{'max':>11}")
+def batch(options: argparse.Namespace, results: Results) -> None:
+    seconds = 1.0 if options.quick else 5.0
     one_at_a_time = ThreadPoolExecutor(1)
-    engines = {
-        "one at a time": ExecutorEngine(one_at_a_time),
-        "BatchEngine": BatchEngine(fixed_cost_many, max_batch=100),
-    }
-    for name, engine in engines.items():
-        with engine:
-            call = engine.call
-            if name == "one at a time":
-                took = asyncio.run(offered(lambda n: call(fixed_cost, n), seconds))  # noqa: B023
-            else:
-                took = asyncio.run(offered(call, seconds))
-        cuts = statistics.quantiles(took, n=100)
-        row = {"p50_ms": cuts[49], "p99_ms": cuts[98], "max_ms": max(took)}
-        results[name] = row
-        line = f"  {name:44}" + "".join(f"{value:8.1f} ms" for value in row.values())
-        if name == "BatchEngine":
-            stats = engine.stats()
-            row["fill"] = stats.fill
-            line += f"   p50 < {GOAL_P50_MS:g} ms  {verdict(row['p50_ms'] < GOAL_P50_MS)}"
-            line += f"\n  {stats.batches} calls, {stats.requests / stats.batches:.1f} requests each"
-        print(line)
+    table = results.table(f"{OFFERED_PER_S:,} requests a second, 5 ms a call")
+    with ExecutorEngine(one_at_a_time) as plain:
+        took = {"one at a time": asyncio.run(offered(lambda n: plain.call(fixed_cost, n), seconds))}
+    with BatchEngine(fixed_cost_many, max_batch=100) as engine:
+        took["BatchEngine"] = asyncio.run(offered(engine.call, seconds))
+        stats = engine.stats()
     one_at_a_time.shutdown()
-    results["lone"] = lone(20 if quick else 100)
-    return results
+    ours = statistics.quantiles(took["BatchEngine"], n=100)
+    for who, figures in took.items():
+        cuts = statistics.quantiles(figures, n=100)
+        for what, cut in (("p50", 49), ("p99", 98)):
+            table.add(who, what, [cuts[cut]], ratio_of([cuts[cut]], [ours[cut]]))
+    table.note = (
+        f"For {seconds:g} s, whether it keeps up or not; BatchEngine made {stats.batches} calls of"
+        f" {stats.requests / stats.batches:.1f} requests each. Aimed at: p50 < {GOAL_P50_MS:g} ms."
+    )
+    lone(20 if options.quick else 100, results)
 
 
-def lone(count: int) -> dict:
+def lone(count: int, results: Results) -> None:
     """Time requests that come one after the other, with a batch engine and without."""
     with ExecutorEngine() as plain, BatchEngine(fixed_cost_many, max_batch=100) as batches:
 
         def one_by_one(call):
             return pausable.run_blocking(lambda: [call(n) for n in range(count)])
 
-        return compare(
-            "a lone request", lambda: one_by_one(lambda n: plain.call(fixed_cost, n)),
+        compare(
+            engine_table(results, "a lone request", "Bare is an ExecutorEngine."), "5 ms of work",
+            lambda: one_by_one(lambda n: plain.call(fixed_cost, n)),
             lambda: one_by_one(batches.call), count, 5, GOAL_LONE,
         )  # fmt: skip
 
@@ -254,8 +233,8 @@ def lone(count: int) -> dict:
 # -- faults ----------------------------------------------------------------------------------------
 
 
-def faults(quick: bool) -> dict:
-    count = 1000 if quick else 10_000
+def faults(options: argparse.Namespace, results: Results) -> None:
+    count = 1000 if options.quick else 10_000
     executor = ThreadPoolExecutor(8)
     engine = FaultEngine(
         ExecutorEngine(executor), seed=1, max_delay_s=0.005, error_rate=0.1, again_rate=0.05,
@@ -291,35 +270,23 @@ def faults(quick: bool) -> dict:
     engine.close()
     executor.shutdown()
     check("threads", threading.active_count() <= threads_before + 1, True)  # the timer's
-    print(f"{count:,} operations in {took_s:.1f} s: {dict(outcomes)}")
-    print(f"  {engine.counts}")
-    print(f"  {stats.retries} retries, {stats.timeouts} timeouts; {verdict(not wrong)}")
-    return {"outcomes": outcomes, "faults": engine.counts, "took_s": took_s}
+    table = results.table(
+        "operations of a faulty engine", unit="", worse=None, plot=None,
+        note=f"{count:,} operations in {took_s:.1f} s, {stats.retries} retries, {stats.timeouts}"
+        " timeouts; each ended once, and nothing was left.",
+    )  # fmt: skip
+    for outcome, number in outcomes.items():
+        table.add(outcome, "operations", [number])
+    for fault, number in engine.counts.items():
+        table.add(f"fault: {fault}", "operations", [number])
 
 
 # -- the program -----------------------------------------------------------------------------------
 
-PARTS = {"overhead": overhead, "dask": dask, "batch": batch, "faults": faults}
-
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for part in PARTS:
-        parser.add_argument(f"--{part}", action="store_true", help=f"the {part} part")
-    parser.add_argument("--quick", action="store_true", help="fewer of everything")
-    parser.add_argument("--json", type=Path, help="write the results to a file as well")
-    options = parser.parse_args()
-    print(f"CPython {platform.python_version()}, {os.cpu_count()} cores\n")
-    results: dict = {}
-    asked = [part for part in PARTS if getattr(options, part)]
-    for part in asked or PARTS:
-        results[part] = PARTS[part](options.quick)
-        print(flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
-    for what in wrong[:10]:
-        print(f"WRONG RESULT: {what}", file=sys.stderr)
-    return 1 if wrong else 0
+    parts = {"overhead": overhead, "dask": dask, "batch": batch, "faults": faults}
+    return run("engines", parser_of(__doc__, parts), parts)
 
 
 if __name__ == "__main__":

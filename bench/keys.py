@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import os
-import platform
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from _program import parser_of, positive, run
+from _results import Results, ratio_of
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -243,7 +241,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def measure(kind: str, make: Make, count: int, engine: SlowEngine) -> dict[str, float]:
+def measure(kind: str, make: Make, count: int, engine: SlowEngine) -> dict[str, list[float]]:
     local, slow = make(LOCAL[kind]), make(pausing(LOCAL[kind], engine))
     local(0), slow(0)  # what is made once, is
     jobs, threads = [], []
@@ -253,25 +251,18 @@ def measure(kind: str, make: Make, count: int, engine: SlowEngine) -> dict[str, 
             jobs.append(seconds(lambda: list(pausable.map(slow, range(count), jobs=count))))
             threads.append(seconds(lambda: list(pool.map(slow, range(count)))))
     return {
-        "local_s": seconds(lambda: [local(i) for i in range(count)]),
-        "one_by_one_s": seconds(lambda: [slow(i) for i in range(count)]),
-        "threads_s": min(threads),
-        "jobs_s": min(jobs),
+        "local": [seconds(lambda: [local(i) for i in range(count)])],
+        "one by one": [seconds(lambda: [slow(i) for i in range(count)])],
+        "threads": threads,
+        "jobs": jobs,
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200, help="uses of the key (default: 200)")
-    parser.add_argument("--only", default="", help="libraries whose name has this in it")
-    parser.add_argument("--json", type=Path, help="write the results to a file as well")
-    options = parser.parse_args()
-    print(
-        f"CPython {platform.python_version()}, cryptography {version('cryptography')}, "
-        f"{os.cpu_count()} cores; {options.count} uses of a {OPERATION_S * 1000:.0f} ms key\n"
+def uses(options: argparse.Namespace, results: Results) -> None:
+    table = results.table(
+        f"{options.count} uses of a {OPERATION_S * 1000:.0f} ms key",
+        note=f"Aimed at: jobs below {GOAL_S:g} s for 200 uses.",
     )
-    print(f"{'':20}{'local':>9}{'one by one':>12}{'threads':>9}{'jobs':>9}{'times':>7}{'goal':>8}")
-    results = {}
     engine = SlowEngine(options.count)
     for name, (kind, make) in LIBRARIES.items():
         if options.only not in name:
@@ -279,17 +270,21 @@ def main() -> None:
         try:
             found = measure(kind, make, options.count, engine)
         except ImportError as exc:
-            print(f"{name:20}{exc}")
+            results.absent[name] = str(exc)
             continue
-        ratio = found["one_by_one_s"] / found["jobs_s"]
-        results[name] = {**found, "ratio": ratio, "goal_s": GOAL_S}
-        print(
-            f"{name:20}{found['local_s']:7.2f} s{found['one_by_one_s']:10.2f} s"
-            f"{found['threads_s']:7.2f} s{found['jobs_s']:7.2f} s{ratio:6.1f}x{GOAL_S:6.1f} s"
-        )
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+        for how, seconds_each in found.items():
+            ratio = ratio_of([min(seconds_each)], [min(found["jobs"])])
+            table.add(name, how, [s * 1e9 for s in seconds_each], ratio)
+
+
+def main() -> int:
+    parser = parser_of(__doc__)
+    parser.add_argument("--count", type=positive, help="uses of the key (default: 200, quick: 50)")
+    parser.add_argument("--only", default="", help="libraries whose name has this in it")
+    options = parser.parse_args()
+    parser.set_defaults(count=50 if options.quick else 200)
+    return run("keys", parser, {"uses": uses})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,10 +21,9 @@ synchronous code waits for it, and its value is what the operation returns.
     asgiref, any thread the same with thread_sensitive=False
 
 Two forms: one operation after another in one task; and 100 tasks at once (gather; gevent: joinall).
-A ratio is a peer's time divided by ours, so more than 1 is in our favour; for native, ours divided
-by its, the price of being synchronous. Each variant runs its own copy of the loop's code: shared
-code objects would make the interpreter's inline caches polymorphic and slow all sides. Times are
-the best of many short repetitions, taken in turns.
+A ratio is a peer's time divided by ours, so more than 1 is in our favour. Each variant runs its own
+copy of the loop's code: shared code objects would make the interpreter's inline caches polymorphic
+and slow all sides. Times are the best of many short repetitions, taken in turns.
 
 Memory. KB of resident memory for each of 100,000 calls that are paused at once on one loop, each in
 a task of its own, above the process before them; each kind in a fresh process. `native` is what
@@ -35,65 +34,49 @@ Latency. While 10,000 paused jobs are woken at once, how late is a tick that is 
 millisecond? A tick that was due while the loop was busy counts with its own lateness, also where
 the ticker came too late to take it: the longest silence is in the figures in full, not as one tick.
 Woken by another thread (it completes 10,000 concurrent futures), and by a callback of the loop (it
-completes 10,000 of the loop's futures). The best of some waves, by p99.
+completes 10,000 of the loop's futures). The best of some waves.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
-import os
-import platform
 import random
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from types import FunctionType
 
-#: What is aimed at: ours at most so many times native; a peer at least so many times ours.
-GOAL_NATIVE = 2.0
+from _measure import (
+    Absent,
+    available,
+    fresh,
+    in_fresh_process,
+    in_turns,
+    new_loop,
+    resident_kb,
+)
+from _program import expect, parser_of, rounds_option, run, wrong
+from _results import Results, ratio_of
+
+#: What is aimed at: its time divided by ours.
 GOALS = {
-    "greenback": 2.5,
-    "sqlalchemy": 2.5,
-    "threads": 15.0,
-    "asgiref": 15.0,
-    "asgiref, any thread": 15.0,
+    "native": ">= 0.5",
+    "greenback": ">= 2.5",
+    "sqlalchemy": ">= 2.5",
+    "threads": ">= 15",
+    "asgiref": ">= 15",
+    "asgiref, any thread": ">= 15",
 }
-GOAL_KB = 7.0  # on top of asyncio's own
 GOAL_P99_MS = 5.0
 
 FORMS = ("one after another", "100 tasks at once")
 AT_ONCE = 100
-REPETITION_NS = 1_500_000  # long enough for the clock, short enough to fall between disturbances
 VALUE = 7
 TICK_S = 0.001
-
-wrong: list[str] = []
-
-
-def expect(true: bool, what: str) -> None:
-    if not true:
-        wrong.append(what)
-
-
-def new_loop(name: str) -> asyncio.AbstractEventLoop:
-    return import_module(name).new_event_loop()
-
-
-def fresh(fn: FunctionType) -> FunctionType:
-    """Return a copy of a function that shares no inline caches with it."""
-    return FunctionType(
-        fn.__code__.replace(), fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__
-    )
 
 
 # -- speed: the operation, by each of the peers ----------------------------------------------------
@@ -195,14 +178,16 @@ def in_asyncio(make: Callable) -> Callable:
                 result = await operation()
             spent = time.perf_counter_ns() - begin
             expect(result == VALUE, f"{make.__name__}: {result!r}")
-            return spent / count
+            return spent
 
-        async def at_once(_count):
+        async def at_once(count):
+            batches = max(1, count // AT_ONCE)
             begin = time.perf_counter_ns()
-            results = await asyncio.gather(*[operation() for _ in range(AT_ONCE)])
+            for _ in range(batches):
+                results = await asyncio.gather(*[operation() for _ in range(AT_ONCE)])
             spent = time.perf_counter_ns() - begin
             expect(results == [VALUE] * AT_ONCE, f"{make.__name__} at once: {results!r}")
-            return spent / AT_ONCE
+            return spent * count / (batches * AT_ONCE)
 
         forms = map(fresh, (one_by_one, at_once))
         return tuple(
@@ -229,16 +214,18 @@ def in_gevent(_loop):
             result = spawn(fn).get()
         spent = time.perf_counter_ns() - begin
         expect(result == VALUE, f"gevent: {result!r}")
-        return spent / count
+        return spent
 
-    def at_once(_count):
+    def at_once(count):
+        batches = max(1, count // AT_ONCE)
         begin = time.perf_counter_ns()
-        greenlets = [spawn(fn) for _ in range(AT_ONCE)]
-        joinall(greenlets)
-        results = [greenlet.get() for greenlet in greenlets]
+        for _ in range(batches):
+            greenlets = [spawn(fn) for _ in range(AT_ONCE)]
+            joinall(greenlets)
+            results = [greenlet.get() for greenlet in greenlets]
         spent = time.perf_counter_ns() - begin
         expect(results == [VALUE] * AT_ONCE, f"gevent at once: {results!r}")
-        return spent / AT_ONCE
+        return spent * count / (batches * AT_ONCE)
 
     return one_by_one, at_once
 
@@ -255,62 +242,28 @@ VARIANTS: dict[str, Callable] = {
 }
 
 
-def measure(loop: asyncio.AbstractEventLoop, rounds: int) -> tuple[dict, dict[str, str]]:
-    """Return {form: {variant: ns}}, the best of `rounds` in turns, and {variant: why absent}."""
-    loops, absent = {}, {}
-    for name, make in VARIANTS.items():
-        try:
-            loops[name] = make(loop)
-            for form in loops[name]:
-                form(3)
-        except ImportError as exc:
-            absent[name] = str(exc)
-    best: dict = {form: dict.fromkeys(loops, float("inf")) for form in FORMS}
-    counts = {name: max(5, int(REPETITION_NS / forms[0](20))) for name, forms in loops.items()}
-    gc.collect()
-    for _ in range(rounds):
-        for name, forms in loops.items():
-            for form, loop_of_form in zip(FORMS, forms, strict=True):
-                best[form][name] = min(best[form][name], loop_of_form(counts[name]))
-    return best, absent
-
-
-def verdict(met: bool) -> str:
-    return "met" if met else "MISSED"
-
-
-def speed(options: argparse.Namespace) -> dict:
+def speed(options: argparse.Namespace, results: Results) -> None:
     loop = new_loop(options.loop)
-    best, absent = measure(loop, options.rounds)
+    made, absent = available(VARIANTS, loop)
+    results.absent.update(absent)
+    table = results.table(
+        f"waiting for a future of {options.loop}'s loop",
+        note="A call that pauses once, and the loop that completes what it waits for.",
+    )
+    variants = {
+        (who, form): variant
+        for who, forms in made.items()
+        for form, variant in zip(FORMS, forms, strict=True)
+    }
+    times = in_turns(variants, options.rounds)
+    for (who, form), figures in times.items():
+        ratio = ratio_of(figures, times["pausable", form])
+        table.add(who, form, figures, ratio, GOALS.get(who))
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
-    results: dict = {}
-    for form, times in best.items():
-        ours = times["pausable"]
-        print(f"{form:28}{'one operation':>15}{'ratio':>9}{'goal':>10}")
-        for name, ns in times.items():
-            ratio, goal = (ours / ns, GOAL_NATIVE) if name == "native" else (ns / ours, None)
-            line = f"  {name:26}{ns / 1000:12.2f} µs"
-            if name == "native":
-                line += f"{ratio:8.2f}x{f'<= {goal:g}x':>10}  {verdict(ratio <= goal)}"
-            elif (goal := GOALS.get(name)) is not None:
-                line += f"{ratio:8.2f}x{f'>= {goal:g}x':>10}  {verdict(ratio >= goal)}"
-            elif name != "pausable":
-                line += f"{ratio:8.2f}x"
-            print(line)
-            results.setdefault(form, {})[name] = {"ns": ns, "ratio": ratio, "goal": goal}
-        print()
-    for name, why in absent.items():
-        print(f"  {name} is absent: {why}")
-    return results
 
 
 # -- memory ----------------------------------------------------------------------------------------
-
-
-def resident_kb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 def memory_native(loop, futures):
@@ -386,43 +339,30 @@ def memory_of(kind: str, loop_name: str, count: int) -> dict[str, float]:
         used = resident_kb() - before
         begin = time.perf_counter()
         await finish(tasks, random.Random(1).sample(range(count), count))
-        return {"kb": used / count, "resume_us": (time.perf_counter() - begin) / count * 1e6}
+        return {"kb": used / count, "resume_ns": (time.perf_counter() - begin) / count * 1e9}
 
     result = loop.run_until_complete(main())
     loop.close()
     return result
 
 
-def in_fresh_process(*arguments: str) -> dict | None:
-    command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        expect(False, f"{' '.join(arguments)}: exit code {done.returncode}")
-        return None
-    return json.loads(done.stdout)
-
-
-def memory(options: argparse.Namespace) -> dict:
+def memory(options: argparse.Namespace, results: Results) -> None:
     count = 10_000 if options.quick else 100_000
-    print(f"{f'{count:,} paused at once':28}{'each':>12}{'on top':>12}{'goal':>10}{'resumed':>17}")
-    results: dict = {}
+    table = results.table(
+        f"{count:,} paused at once", unit="KB", note="KB for each, with asyncio's own task."
+    )
+    resumed = results.table(f"{count:,} woken in random order", note="Until each has ended.")
+    found = {}
     for kind in MEMORY:
-        found = in_fresh_process("--memory-of", kind, "--loop", options.loop, "--count", str(count))
-        if found is None:
-            continue
-        results[kind] = found
-        line = f"  {kind:26}{found['kb']:9.2f} KB"
-        if kind != "native" and "native" in results:
-            found["on_top_kb"] = on_top = found["kb"] - results["native"]["kb"]
-            found["goal_kb"] = GOAL_KB
-            line += f"{on_top:9.2f} KB{f'<= {GOAL_KB:g} KB':>10}"
-        else:
-            line += " " * 22
-        line += f"{found['resume_us']:8.2f} µs each"
-        if "on_top_kb" in found:
-            line += f"  {verdict(found['kb'] <= GOAL_KB)}"
-        print(line)
-    return results
+        arguments = "--memory-of", kind, "--loop", options.loop, "--count", count
+        try:
+            found[kind] = in_fresh_process(__file__, *arguments)
+        except Absent as exc:
+            expect(False, f"memory of {kind}: {exc}")
+    for kind, figures in found.items():
+        for into, what, value in ((table, "each", "kb"), (resumed, "resume + finish", "resume_ns")):
+            ours = found.get("future", figures)
+            into.add(kind, what, [figures[value]], ratio_of([figures[value]], [ours[value]]))
 
 
 # -- latency ---------------------------------------------------------------------------------------
@@ -510,84 +450,58 @@ async def idle(loop) -> list[float]:
     return ticker.stop()
 
 
-def figures(late_ms: list[float]) -> dict[str, float]:
+QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+
+
+def quantiles_ns(late_ms: list[float]) -> dict[str, float]:
     late_ms = sorted(late_ms) or [0.0]
-    at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    found = {name: late_ms[min(len(late_ms) - 1, int(q * len(late_ms)))] for name, q in at.items()}
-    return {**found, "ticks": len(late_ms)}
+    last = len(late_ms) - 1
+    return {name: late_ms[min(last, int(q * len(late_ms)))] * 1e6 for name, q in QUANTILES.items()}
 
 
-def latency(options: argparse.Namespace) -> dict:
+def latency(options: argparse.Namespace, results: Results) -> None:
     count, waves = (1000, 3) if options.quick else (10_000, 7)
     loop = new_loop(options.loop)
-    heads = "".join(f"{head:>9}" for head in ("p50", "p99", "max", "wave"))
-    print(f"{f'{count:,} woken at once: a tick is late by':44}{heads}")
-    rows: dict[str, list] = {"nothing woken": [loop.run_until_complete(idle(loop))]}
+    found = {"nothing woken": [quantiles_ns(loop.run_until_complete(idle(loop)))]}
     kinds = {"native": native_waiting(), "pausable": ours_waiting()}
+    ways = {"the thread": by_thread, "the loop": by_loop}
     for _ in range(waves):
-        for how, wake in (("thread", by_thread), ("loop", by_loop)):
+        for how, wake in ways.items():
             for name, waiting in kinds.items():
                 late_ms = loop.run_until_complete(wave(loop, count, waiting, wake))
-                rows.setdefault(f"{name}, woken by the {how}", []).append(late_ms)
+                found.setdefault(f"{name}, woken by {how}", []).append(quantiles_ns(late_ms))
     loop.close()
-    results = {}
-    for what, found in rows.items():
-        best = min(map(figures, found), key=lambda row: (row["p99"], row["max"]))
-        results[what] = {**best, "goal_p99": GOAL_P99_MS}
-        line = f"  {what:42}" + "".join(f"{best[q]:6.1f} ms" for q in ("p50", "p99", "max"))
-        line += f"{best['ticks']:6} ms"
-        if what.startswith("pausable"):
-            line += f"   p99 < {GOAL_P99_MS:g} ms  {verdict(best['p99'] < GOAL_P99_MS)}"
-        print(line)
-    return results
+    table = results.table(
+        f"a tick, while {count:,} are woken",
+        note=f"How late it is. Aimed at: p99 below {GOAL_P99_MS:g} ms with pausable.",
+    )
+    for who, rows in found.items():
+        ours = found.get(who.replace("native", "pausable"), rows)
+        for what in QUANTILES:
+            mine = [row[what] for row in rows]
+            ratio = ratio_of(mine, [row[what] for row in ours]) if min(mine) > 0 else None
+            table.add(who, what, mine, None if who == "nothing woken" else ratio)
 
 
 # -- the program -----------------------------------------------------------------------------------
 
-PARTS = {"speed": speed, "memory": memory, "latency": latency}
-
-
-def versions() -> str:
-    names = "greenlet", "greenback", "sqlalchemy", "gevent", "asgiref", "uvloop"
-    found = [f"CPython {platform.python_version()}"]
-    for name in names:
-        with contextlib.suppress(PackageNotFoundError):
-            found.append(f"{name} {version(name)}")
-    return ", ".join([*found, f"{os.cpu_count()} cores"])
-
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for part in PARTS:
-        parser.add_argument(f"--{part}", action="store_true", help=f"the {part} part")
+    parts = {"speed": speed, "memory": memory, "latency": latency}
+    parser = parser_of(__doc__, parts)
+    rounds_option(parser, 100, 10)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
-    parser.add_argument("--rounds", type=int, help="repetitions (default: 100, quick: 10)")
-    parser.add_argument("--quick", action="store_true", help="fewer of everything")
-    parser.add_argument("--json", type=Path, help="write the results to a file as well")
     parser.add_argument("--memory-of", choices=MEMORY, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.rounds is None:
-        options.rounds = 10 if options.quick else 100
     try:
         new_loop(options.loop).close()
     except ImportError as exc:
         parser.error(f"{options.loop} is absent: {exc}")
-
-    results: dict = {}
     if options.memory_of:
         print(json.dumps(memory_of(options.memory_of, options.loop, options.count)))
-    else:
-        print(f"{versions()}; {options.loop}'s loop\n")
-        asked = [part for part in PARTS if getattr(options, part)]
-        for part in asked or PARTS:
-            results[part] = PARTS[part](options)
-            print(flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
-    for what in wrong[:10]:
-        print(f"WRONG RESULT: {what}", file=sys.stderr)
-    return 1 if wrong else 0
+        return 1 if wrong else 0
+    return run("loops", parser, parts)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Start, pause, wake, cancel, time out, drop, close jobs at random; see that nothing is left.
 
     python bench/teardown.py [--races N] [--seed N] [--loop asyncio|uvloop|trio|all] [--hang-s N]
+                             [--quick] [--json FILE]
 
 A race is one job and whatever happens to it. Races come in waves of some dozens that share a loop
 (or a thread) and its end: all done, an exception out of the main task, or (asyncio's kind) a loop
@@ -27,6 +28,7 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
+import json
 import logging
 import os
 import queue
@@ -34,6 +36,7 @@ import random
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -46,6 +49,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
+
+from _program import expect, parser_of, positive, run
+from _results import Results
 
 import pausable
 
@@ -1012,37 +1018,58 @@ def report(
         f" {repeat(options)}",
         flush=True,
     )
+    if options.figures is not None:
+        figures = {
+            "races a second": number / spent_s,
+            "failures": sum(failures.counts.values()),
+            "jobs left": jobs_left(),
+            "descriptors more": end[1] - warm[1],
+        }
+        options.figures.write_text(json.dumps(figures))
 
 
-def stress_all(options: argparse.Namespace) -> int:
+def stress_all(options: argparse.Namespace, results: Results) -> None:
     """Play a share of the races in each loop that is there, each in a process of its own."""
     here = []
     for name in LOOPS:
         try:
             import_module(name)
         except ImportError as exc:
-            print(f"{name} is absent: {exc}")
+            results.absent[name] = str(exc)
         else:
             here.append(name)
     share = str(-(-options.races // len(here)))
     common = ["--races", share, "--seed", str(options.seed), "--hang-s", str(options.hang_s)]
-    codes = []
+    table = results.table(
+        f"{options.races:,} races", unit="", worse=None, plot=None,
+        note="All but the first column are to be 0 or less.",
+    )  # fmt: skip
     for name in here:
-        command = [sys.executable, __file__, "--loop", name, *common]
-        codes.append(subprocess.run(command, check=False).returncode)
-        if codes[-1] not in {0, 1}:
-            print(f"FAILED: {' '.join(command[1:])}: exit code {codes[-1]}")
-    return 1 if any(codes) else 0
+        with tempfile.TemporaryDirectory() as folder:
+            figures = Path(folder) / "figures.json"
+            command = [sys.executable, __file__, "--loop", name, "--figures", str(figures), *common]
+            code = subprocess.run(command, check=False).returncode
+            expect(code == 0, f"{name}: exit code {code}; repeat: {' '.join(command[1:4])} ...")
+            if figures.exists():
+                for what, figure in json.loads(figures.read_text()).items():
+                    table.add(name, what, [figure])
+    print()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--races", type=int, default=100_000, help="how many (default: 100,000)")
+    parser = parser_of(__doc__)
+    parser.add_argument("--races", type=positive, help="how many (default: 100,000, quick: 3,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the choices (default: 1)")
     parser.add_argument("--loop", choices=(*LOOPS, "all"), default="all")
     parser.add_argument("--hang-s", type=float, default=60.0, help="what is a hang (default: 60)")
+    parser.add_argument("--figures", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    return stress_all(options) if options.loop == "all" else stress(options)
+    races = 3_000 if options.quick else 100_000
+    if options.loop == "all":
+        parser.set_defaults(races=races)
+        return run("teardown", parser, {"races": stress_all})
+    options.races = options.races or races
+    return stress(options)
 
 
 if __name__ == "__main__":

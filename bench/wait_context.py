@@ -1,6 +1,6 @@
-"""What the operations of a wait context cost with 1, 100 and 10,000 descriptors in it.
+"""What the operations of a wait context cost with 1 to 10,000 descriptors in it.
 
-    python bench/wait_context.py
+    python bench/wait_context.py [--rounds N] [--quick] [--json FILE]
 
 Each operation is done in a context that holds that many unchanged descriptors. A ratio is the cost
 with that many divided by the cost with one: near 1.0 means that it does not grow. `naive` is a
@@ -9,13 +9,19 @@ list that is walked, as OpenSSL's own, for comparison.
 
 from __future__ import annotations
 
-import platform
-import time
+import argparse
+import sys
 from collections.abc import Callable
+
+from _measure import Loop, fresh, in_turns
+from _program import parser_of, rounds_option, run
+from _results import Results, ratio_of
 
 import pausable
 
-SIZES = (1, 100, 10_000)
+SIZES = (1, 10, 100, 1000, 10_000)
+NAIVE = "naive get_fd"
+GOAL = "<= 1.5"
 
 
 def filled(size: int) -> pausable.Job:
@@ -33,7 +39,7 @@ def filled(size: int) -> pausable.Job:
     return job
 
 
-def operations(job: pausable.Job, size: int) -> dict[str, Callable[[int], None]]:
+def operations(job: pausable.Job, size: int) -> dict[str, Loop]:
     ctx = job.wait_ctx
     oldest = 0
     entries = [[key, key, False, False] for key in range(size)]
@@ -65,37 +71,41 @@ def operations(job: pausable.Job, size: int) -> dict[str, Callable[[int], None]]
                     fd.bit_length()
                     break
 
-    return {
+    loops: dict[str, Callable] = {
         "set_wait_fd + clear_fd": set_and_clear,
         "get_fd": get_oldest,
         "changed_fds": changed,
         "set, resume, clear, resume": resume_with_a_change,
-        "naive get_fd": naive_get_oldest,
+        NAIVE: naive_get_oldest,
     }
+    return {what: fresh(loop) for what, loop in loops.items()}
 
 
-def best_ns(loop: Callable[[int], None], count: int, rounds: int = 30) -> float:
-    best = float("inf")
-    for _ in range(rounds):
-        begin = time.perf_counter_ns()
-        loop(count)
-        best = min(best, (time.perf_counter_ns() - begin) / count)
-    return best
-
-
-def main() -> None:
-    print(f"CPython {platform.python_version()}\n")
-    print(f"{'descriptors':28}" + "".join(f"{size:>20,}" for size in SIZES))
-    costs: dict[str, list[float]] = {}
-    for size in SIZES:
-        job = filled(size)
-        for what, loop in operations(job, size).items():
-            count = 5 if what.startswith("naive") and size > 100 else 1000
-            costs.setdefault(what, []).append(best_ns(loop, count))
+def descriptors(options: argparse.Namespace, results: Results) -> None:
+    table = results.table(
+        "a wait context",
+        ratio="the cost with that many descriptors / with one",
+        worse="higher",
+        plot="lines",
+        axis="descriptors in the context",
+    )
+    jobs = {size: filled(size) for size in SIZES}
+    loops = {size: operations(job, size) for size, job in jobs.items()}
+    times = in_turns(
+        {(what, s): loops[s][what] for what in loops[1] for s in SIZES}, options.rounds
+    )
+    for (what, size), figures in times.items():
+        goal = GOAL if what != NAIVE and size != 1 else None
+        table.add(what, f"{size:,}", figures, ratio_of(figures, times[what, 1]), goal)
+    for job in jobs.values():
         job.close()
-    for what, row in costs.items():
-        print(f"{what:28}" + "".join(f"{ns:9.0f} ns {ns / row[0]:6.2f}x" for ns in row))
+
+
+def main() -> int:
+    parser = parser_of(__doc__)
+    rounds_option(parser, 30, 10)
+    return run("wait_context", parser, {"descriptors": descriptors})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Compile the native core, src/native, into src/pausable for the Python that runs this.
 
-    python scripts/build_native.py [--debug] [--strict] [--sanitize] [--out DIR]
+    python scripts/build_native.py [--debug] [--strict] [--sanitize] [--out DIR] [--check]
 
 Used by the package's build (hatch_build.py) and by `make native`. Where it does not apply or cannot
 be compiled, it says why; pausable works without it, on greenlet. CC and CFLAGS are heeded.
@@ -12,6 +12,7 @@ import argparse
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -31,7 +32,7 @@ WARNINGS = "-Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-typ
 
 
 class NotApplicableError(Exception):
-    """There is no native core for this platform."""
+    """There is no native core for this platform, or nothing to compile it with."""
 
 
 class FailedError(Exception):
@@ -52,12 +53,21 @@ def check_applies() -> None:
             f"it is for Linux on {' and '.join(MACHINES)}, not {sys.platform} on"
             f" {platform.machine()}"
         )
+    if shutil.which(compiler()[0]) is None:
+        raise NotApplicableError(f"there is no C compiler: {compiler()[0]!r} was not found")
+    headers = sysconfig.get_paths()["include"]
+    if not Path(headers, "Python.h").is_file():
+        raise NotApplicableError(f"Python's headers (Python.h) are not in {headers}")
+
+
+def compiler() -> list[str]:
+    """Return the compiler that is to be used, with the options that it always has."""
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 
 
 def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str]:
     """Return the compiler's command line."""
-    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    words = [*shlex.split(compiler), *FLAGS.split(), *WARNINGS.split()]
+    words = [*compiler(), *FLAGS.split(), *WARNINGS.split()]
     words += ["-O0"] if debug else ["-O3", "-DNDEBUG"]
     if platform.machine() == "x86_64":
         words.append("-fcf-protection=none")  # the switch knows no shadow stacks: it keeps them off
@@ -121,7 +131,16 @@ def main() -> None:
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer")
     parser.add_argument("--out", type=Path, default=PACKAGE, help="folder (default: src/pausable)")
+    parser.add_argument(
+        "--check", action="store_true", help="only tell whether it can be compiled: 0, or why not"
+    )
     options = parser.parse_args()
+    if options.check:
+        try:
+            check_applies()
+        except NotApplicableError as exc:
+            sys.exit(f"no native core: {exc}")
+        return
     try:
         path = build(
             options.out, debug=options.debug, strict=options.strict, sanitize=options.sanitize

@@ -15,10 +15,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 __all__ = [
     "GIVES_WAY",
@@ -55,6 +56,8 @@ def why_not_native() -> str | None:
     try:
         import pausable._native  # noqa: F401, PLC0415  # only if it is wanted
     except ModuleNotFoundError:
+        from pathlib import Path  # noqa: PLC0415  # only if it is wanted
+
         reason = Path(__file__).with_name("_native_reason.txt")  # written when it was installed
         why = reason.read_text().strip() if reason.is_file() else "it was not compiled"
         return f"there is no native core: {why}"

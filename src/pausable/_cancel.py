@@ -9,16 +9,17 @@ being handled, which the interpreter tells.
 from __future__ import annotations
 
 import sys
-import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from pausable import _report
-from pausable._frames import visible
+from pausable._frames import summary, visible
 from pausable.errors import JobCancelled
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from pausable._job import Job
 
 __all__ = ["MAX_DELIVERIES", "CancelRequest"]
@@ -43,7 +44,7 @@ class CancelRequest:
         #: Raised once instead, in code that cleans up: a scope was left that it entered itself.
         self.nested: BaseException | None = None
         self._message = message
-        self._stack: traceback.StackSummary | None = None  # where it was delivered first
+        self._stack: StackSummary | None = None  # where it was delivered first
 
     @property
     def given_up(self) -> bool:
@@ -110,9 +111,9 @@ class CancelRequest:
         return False
 
 
-def _stack_of_pause() -> traceback.StackSummary:
+def _stack_of_pause() -> StackSummary:
     """Return where the running job paused; nothing, if there is no Python code below its pause."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__") == "pausable._job":
         frame = frame.f_back
-    return traceback.StackSummary.extract(reversed(visible(frame)))
+    return summary(visible(frame))

@@ -11,20 +11,22 @@ Rules:
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
-import traceback
 from types import CodeType, FrameType
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from pausable._frames import visible
+from pausable import _report
+from pausable._frames import summary, visible
 from pausable._job import Job, JobFibre
 from pausable._pool import all_pools
 from pausable._state import State
 from pausable._watch import wanted
 from pausable.errors import WrongThread
+
+if TYPE_CHECKING:
+    from traceback import StackSummary
 
 __all__ = ["VERSION", "dump", "dump_on_signal", "jobs"]
 
@@ -55,7 +57,8 @@ def dump(format: str = "text", file: TextIO | None = None) -> str:  # noqa: A002
     Threads: any.
 
     Args:
-        format: "text", for people, or "json", for machines (docs/diagnostics.md has its keys).
+        format: "text", for people, or "json", for machines; its keys are on
+            the how-to page "Seeing what goes on".
         file: where to write it too; a text file.
 
     Returns: the description; it ends with a newline.
@@ -99,6 +102,8 @@ def dump_on_signal(
         WrongThread: this is not the main thread.
         ValueError: `format` is unknown, or the platform has no SIGUSR1 (Windows).
     """
+    import signal  # noqa: PLC0415  # as json
+
     _check_format(format)
     if signum is None:
         signum = getattr(signal, "SIGUSR1", None)
@@ -112,8 +117,9 @@ def dump_on_signal(
             f"dump_on_signal() was called in thread {threading.current_thread().name!r}, but only"
             " the main thread can set signal handlers; call it there, when the program starts"
         )
+    _report.prepare()  # now, and json: a handler may interrupt an import
     if format == "json":
-        import json  # noqa: F401, PLC0415  # now: a handler may interrupt an import
+        import json  # noqa: F401, PLC0415
 
     def write_dump(_signum: int, _frame: FrameType | None) -> None:
         target = file if file is not None else sys.stderr
@@ -152,14 +158,14 @@ class _Moment:
         # Not threading.enumerate(): its lock may be held by the code that a signal interrupted.
         known = list(getattr(threading, "_active", {}).items())
         self.threads: dict[int, str] = {ident: thread.name for ident, thread in known}
-        self._stacks: dict[tuple[tuple[CodeType, int], ...], traceback.StackSummary] = {}
+        self._stacks: dict[tuple[tuple[CodeType, int], ...], StackSummary] = {}
 
-    def stack(self, frames: list[tuple[FrameType, int]]) -> traceback.StackSummary:
+    def stack(self, frames: list[tuple[FrameType, int]]) -> StackSummary:
         """Return frames (innermost first) as a summary; the same one for the same place."""
         place = tuple((frame.f_code, line) for frame, line in frames)
         stack = self._stacks.get(place)
         if stack is None:
-            stack = self._stacks[place] = traceback.StackSummary.extract(reversed(frames))
+            stack = self._stacks[place] = summary(frames)
         return stack
 
 
@@ -222,7 +228,7 @@ def _as_json(rows: list[dict[str, Any]], here: _Moment) -> str:
     return json.dumps(whole) + "\n"
 
 
-def _frame_list(stack: traceback.StackSummary) -> list[dict[str, Any]]:
+def _frame_list(stack: StackSummary) -> list[dict[str, Any]]:
     return [
         {"file": frame.filename, "line": frame.lineno, "function": frame.name} for frame in stack
     ]

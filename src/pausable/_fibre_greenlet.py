@@ -22,15 +22,17 @@ Rejected: a greenlet per call (20 times slower); generators (cannot suspend belo
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import greenlet as _greenlet
 
-from pausable._frames import hide, visible
+from pausable._frames import hide, summary, visible
 from pausable._state import State
+
+if TYPE_CHECKING:
+    from traceback import StackSummary
 
 __all__ = [
     "Fibre",
@@ -86,6 +88,8 @@ class Fibre(_greenlet.greenlet):
         while True:
             try:
                 while True:
+                    if self.dying:  # first: after a branch 3.14 would leave `try` to jump back
+                        return
                     self.state = ENDED
                     fn = args = kwargs = None
                     # Inside `try`, for Ctrl-C can hit on the way in or out: that may end the call,
@@ -93,8 +97,6 @@ class Fibre(_greenlet.greenlet):
                     fn, args, kwargs = self.resumer.switch()
                     self.state = RUNNING
                     self.value = fn(*args, **kwargs) if kwargs else fn(*args)
-                    if self.dying:
-                        return
             except BaseException as exc:
                 if self.dying or (self.state is ENDED and isinstance(exc, FibreExit)):
                     return
@@ -120,12 +122,12 @@ class Fibre(_greenlet.greenlet):
         except (FibreError, ValueError):  # its thread has ended, and its stack with it
             pass
 
-    def stack(self) -> traceback.StackSummary:
+    def stack(self) -> StackSummary:
         """Return where a call was set aside, outermost frame first.
 
         Threads: any; of a call that runs meanwhile in its own thread it is a snapshot.
         """
-        return traceback.StackSummary.extract(reversed(self.frames()))
+        return summary(self.frames())
 
     def frames(self) -> list[tuple[FrameType, int]]:
         """Return where a call was set aside as (frame, line), innermost first. Any thread."""

@@ -9,16 +9,18 @@ parts of one.
 from __future__ import annotations
 
 import sys
-import traceback
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pausable._backend import when_greenlet_comes
-from pausable._frames import visible
+from pausable._frames import summary, visible
 from pausable._native import Fibre as _Fibre
 from pausable._native import FibreError, Pool, bind_states, current, current_stack, watch_greenlet
 from pausable._state import State
 from pausable.errors import JobStateError
+
+if TYPE_CHECKING:
+    from traceback import StackSummary
 
 __all__ = ["Fibre", "FibreError", "FibreExit", "Pool", "Relay", "current", "enclosing"]
 
@@ -56,12 +58,12 @@ class Fibre(_Fibre):
     #: The stack that is running: what `resumer` has to be.
     here = staticmethod(current_stack)
 
-    def stack(self) -> traceback.StackSummary:
+    def stack(self) -> StackSummary:
         """Return where a call was set aside, outermost frame first.
 
         Threads: any; of a call that runs meanwhile in its own thread it is a snapshot.
         """
-        return traceback.StackSummary.extract(reversed(self.frames()))
+        return summary(self.frames())
 
     def frames(self) -> list[tuple[FrameType, int]]:
         """Return where a call was set aside as (frame, line), innermost first. Any thread."""

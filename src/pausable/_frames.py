@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import CodeType, FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["hide", "is_hidden", "visible"]
+if TYPE_CHECKING:
+    from traceback import StackSummary
+
+__all__ = ["hide", "is_hidden", "summary", "visible"]
 
 #: Frames that are ours and tell nobody anything.
 _hidden: Final[set[CodeType]] = set()
@@ -29,3 +33,10 @@ def visible(frame: FrameType | None) -> list[tuple[FrameType, int]]:
             frames.append((frame, frame.f_lineno))
         frame = frame.f_back
     return frames
+
+
+def summary(frames: Sequence[tuple[FrameType, int]], **options: bool) -> StackSummary:
+    """Return frames (innermost first) as `traceback` has them, outermost first."""
+    from traceback import StackSummary  # noqa: PLC0415  # it costs an import of pausable much
+
+    return StackSummary.extract(reversed(frames), **options)

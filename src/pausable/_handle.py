@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import itertools
 import sys
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pausable import _report
 from pausable._fibre import NATIVE
+from pausable._frames import summary
 from pausable._state import State, Step, why_not
 from pausable._wait_context import WaitContext
 from pausable.errors import ForkedJobError, InvalidStateError, JobCancelled, JobStateError
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from pausable._job import JobFibre
 
 __all__ = ["Handle", "call_back"]
@@ -148,14 +150,14 @@ class Handle(Generic[T]):
                 fibre.driver.equip(fibre.wait_ctx)
         return fibre.wait_ctx
 
-    def stack(self) -> traceback.StackSummary:
+    def stack(self) -> StackSummary:
         """Return where the job is paused, outermost call first; empty if it is not paused.
 
         Threads: any.
         """
         fibre = self._fibre
         if fibre is None or fibre.state is not PAUSED:
-            return traceback.StackSummary()
+            return summary(())
         return fibre.stack()
 
     def print_stack(self, file: Any = None) -> None:
@@ -179,7 +181,7 @@ class Handle(Generic[T]):
         paused = "".join(self.stack().format()) or "  (not paused)\n"
         return paused + _report.started_at(self._created())
 
-    def _created(self) -> traceback.StackSummary | None:
+    def _created(self) -> StackSummary | None:
         return None if self._fibre is None else self._fibre.created()
 
     # -- refusals ---------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from traceback import StackSummary
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
@@ -43,6 +42,8 @@ from pausable.errors import (
 )
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from pausable._driver import Driver
     from pausable._pool import JobPool
     from pausable._running_loop import OwnLoop

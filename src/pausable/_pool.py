@@ -17,9 +17,8 @@ import itertools
 import sys
 import weakref
 from collections.abc import Callable
-from traceback import StackSummary
 from types import FrameType
-from typing import Any, Final, NamedTuple, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, SupportsIndex, TypeVar
 
 from pausable import _job, _report, _running_loop
 from pausable._fibre import NATIVE, Pool
@@ -37,10 +36,8 @@ from pausable.errors import (
     WrongThread,
 )
 
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
+if TYPE_CHECKING:
+    from traceback import StackSummary
 
 __all__ = ["JobPool", "PoolMemory", "PoolStats", "all_pools", "unwind_thread", "watch_all_pools"]
 
@@ -144,6 +141,7 @@ class JobPool(Pool):
         self._stack_size_bytes = stack_size_bytes
         #: The most jobs that may be under way at once; None: no limit.
         self.max_size: Final = max_size
+        _report.prepare()
         #: Seconds that the cleanup code of a cancelled job may pause before it is cut short.
         self.cleanup_timeout_s: float = CLEANUP_TIMEOUT_S
         #: The thread that the pool belongs to, as of `threading.get_ident()`.
@@ -449,8 +447,9 @@ class JobPool(Pool):
         return [fibre.handle() or new_handle(fibre) for fibre in paused]
 
     def _refuse_outstanding(self) -> None:
-        self._paused()
+        lost = self._paused()  # held: so that those whose handle is gone are among them
         jobs = self.jobs()
+        del lost
         if jobs:
             names = ", ".join(repr(job) for job in jobs[:10])
             more = f" and {len(jobs) - 10} more" if len(jobs) > 10 else ""

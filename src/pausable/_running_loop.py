@@ -6,7 +6,7 @@ Rules:
   code in it that calls `asyncio.run()` must find none, and whoever goes on while the job is paused
   in there must not find the job's.
 * Code that is about to run a loop asks `asyncio.events._get_running_loop` first; hardly anybody
-  else does (asyncio's locks and queues). So there the loop around the job is hidden from it.
+  else does (asyncio's locks and queues, and gather). So there the loop around the job is hidden.
   `uvloop.run` (before Python 3.12) asks `asyncio._get_running_loop` instead. These are the only
   things that pausable puts in another module's place, and it changes nothing outside jobs.
 * From then on, until the job's own loop has ended, the two worlds are exchanged at each pause.
@@ -17,16 +17,19 @@ when one has ended, the job sees no loop until its next pause.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from typing import Any
+from typing import Any, Final
 
 from pausable._job import current_fibre
 
 __all__ = ["OwnLoop", "notice"]
 
+#: Modules of asyncio that ask for the loop, but run none: locks, and since 3.14 gather and others.
+_ONLY_ASK: Final = {"asyncio.mixins", "asyncio.tasks", "asyncio.futures", "asyncio.graph"}
+
 _asyncio: Any = None
+_signal: Any = None
 _get: Any = None
 _set: Any = None
 _swap_task: Any = None
@@ -45,14 +48,14 @@ class _World:
         # A loop in the main thread takes Ctrl-C, and wakes when a signal arrives.
         self.takes_signals = threading.current_thread() is threading.main_thread()
         if self.takes_signals:
-            self.wakeup_fd = signal.set_wakeup_fd(-1)
-            self.sigint = signal.getsignal(signal.SIGINT)
+            self.wakeup_fd = _signal.set_wakeup_fd(-1)
+            self.sigint = _signal.getsignal(_signal.SIGINT)
 
     def restore(self) -> None:
         if self.takes_signals:
-            signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False)
+            _signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False)
             if self.sigint is not None:  # else it was not set from Python
-                signal.signal(signal.SIGINT, self.sigint)
+                _signal.signal(_signal.SIGINT, self.sigint)
         _set(self.loop)
         if self.task is not None:
             _swap_task(self.loop, self.task)
@@ -65,7 +68,7 @@ class OwnLoop:
     def __init__(self) -> None:
         self._other = _World()
         if self._other.takes_signals:
-            signal.set_wakeup_fd(self._other.wakeup_fd, warn_on_full_buffer=False)
+            _signal.set_wakeup_fd(self._other.wakeup_fd, warn_on_full_buffer=False)
 
     def leave(self) -> bool:
         """Set the job's world aside; return False if there is no loop in it any more."""
@@ -81,10 +84,11 @@ class OwnLoop:
 
 def notice() -> None:
     """Have the loops noticed that jobs run, if asyncio is there. Doing so twice does nothing."""
-    global _asyncio, _get, _set, _swap_task
+    global _asyncio, _signal, _get, _set, _swap_task
     if _asyncio is not None or "asyncio.events" not in sys.modules:
         return
-    import asyncio  # noqa: PLC0415  # it is there; pausable itself does without
+    import asyncio  # noqa: PLC0415  # both are there; pausable itself does without
+    import signal  # noqa: PLC0415
 
     events = asyncio.events
     _get, _set = events._get_running_loop, events._set_running_loop
@@ -93,7 +97,7 @@ def notice() -> None:
     events._get_running_loop = _get_running_loop
     asyncio._get_running_loop = _get_running_loop_of_package
     events._set_running_loop = _set_running_loop
-    _asyncio = asyncio
+    _asyncio, _signal = asyncio, signal
 
 
 def _get_running_loop() -> Any:
@@ -101,7 +105,7 @@ def _get_running_loop() -> Any:
     fibre = current_fibre()
     if fibre is not None and fibre.own_loop is None:
         asking = sys._getframe().f_back  # None: it is the job's function itself
-        if asking is None or asking.f_globals.get("__name__") != "asyncio.mixins":  # its locks
+        if asking is None or asking.f_globals.get("__name__") not in _ONLY_ASK:
             fibre.keep_loops_apart(OwnLoop())
     return _get()
 

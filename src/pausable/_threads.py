@@ -11,20 +11,14 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pausable import _report
 from pausable._fibre import NATIVE
 from pausable._job import Job, JobFibre, launch
 from pausable._pool import JobPool, all_pools, unwind_thread
 from pausable._thread_local import get_ident, interpreters_local
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = [
     "cleanup_thread",

@@ -45,7 +45,7 @@ class Timer:
         if call is not None:
             try:
                 call()
-            except Exception:  # it must not end the thread that all others wait for
+            except BaseException:  # it must not end the thread that all others wait for
                 _report.timer_failed(call)
 
     def cancel(self) -> None:

@@ -68,7 +68,10 @@ def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = N
         return driver.wait_for(awaited)  # type: ignore[no-any-return]
     timeout_s = check_timeout(timeout_s)
     if all(hasattr(awaited, name) for name in ("done", "result", "add_done_callback")):
-        return _wait_for_future(awaited, timeout_s, fibre, driver)  # type: ignore[arg-type]
+        try:
+            return _wait_for_future(awaited, timeout_s, fibre, driver)  # type: ignore[arg-type]
+        finally:
+            del awaited  # what it raises holds this frame: no cycle here
     if driver is None or timeout_s is None or not driver.can_await(awaited):
         raise _refusal(awaited)
     return driver.wait_for(awaited, timeout_s)  # type: ignore[no-any-return]
@@ -97,7 +100,10 @@ def _wait_for_future(
             _pause_until_done(ctx.waker(), awaited, timeout_s)
         else:
             _block_until_done(awaited, timeout_s)
-    return awaited.result()
+    try:
+        return awaited.result()
+    finally:
+        del awaited  # see wait_for
 
 
 def _refusal(awaited: object) -> Exception:

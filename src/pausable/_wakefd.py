@@ -7,9 +7,11 @@ cleared by one `clear()`; neither ever blocks.
 from __future__ import annotations
 
 import os
-import socket
 from _thread import RLock  # not threading's: gevent may have replaced that one
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["WakeFd"]
 
@@ -35,7 +37,9 @@ class WakeFd:
         if hasattr(os, "eventfd"):
             self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         else:  # macOS, Windows
-            self._sock, self._peer = socket.socketpair()
+            from socket import socketpair  # noqa: PLC0415  # an import that Linux can do without
+
+            self._sock, self._peer = socketpair()
             self._sock.setblocking(False)
             self._peer.setblocking(False)
             self.fd = self._sock.fileno()

@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from traceback import StackSummary
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -27,6 +26,8 @@ from pausable._fibre import FibreExit
 from pausable._frames import hide
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from pausable._job import Job, JobFibre
 
 __all__ = ["Calls", "Probe", "Watch", "begin", "do_nothing", "say_nothing", "wanted"]

@@ -1,4 +1,3 @@
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,8 +94,6 @@ def pausable_cli(capfd, monkeypatch, tmp_path):
 @pytest.fixture
 def spawn(tmp_path):
     """Start `pausable ARGS` as a process, in an empty directory."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # make was run with "&"
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     started = []
     pipes = {
         "stdin": subprocess.DEVNULL,

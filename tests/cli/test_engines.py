@@ -198,6 +198,16 @@ def test_big_file_for_ed25519_is_sent_up_to_a_limit(pausable_cli, keys, files):
     assert keys.accepts("ed25519", fits, f"{fits}.sig")
 
 
+def test_speed_is_measured_on_a_cluster(pausable_cli, dask):
+    args = ["--engine", dask, "--latency-ms", "5", "--bytes", "100", "--seconds", "0.05", "--json"]
+    ended = pausable_cli("speed", *args, "--async-jobs", "3", "rsa2048-decrypt", "x25519", "sha256")
+    assert (ended.code, ended.err) == (0, "")
+    report = json.loads(ended.out)
+    assert report["engine"] == dask
+    assert [result["failure"] for result in report["results"]] == [None] * 15  # in five ways each
+    assert all(result["p50_ms"] >= 5 for result in report["results"])
+
+
 # -- clusters that will not do ---------------------------------------------------------------------
 
 

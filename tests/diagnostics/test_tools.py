@@ -1,4 +1,4 @@
-"""Coverage and debuggers, with the settings that docs/diagnostics.md calls right."""
+"""Coverage and debuggers, with the settings that docs/how-to/diagnostics.md calls right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import pausable
 from core._support import finish, pauses
 
-PAGE = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "diagnostics.md").read_text()
 
 PROGRAM = """\
 import pausable
@@ -112,7 +112,8 @@ print("result:", job.result(), "traced meanwhile:", traced)
     (tmp_path / ".pdbrc").write_text("until 6\nnext\nwhere\ncontinue\n")
     out = run(["program.py"], tmp_path, PAUSABLE_DEBUG=debug, HOME=str(tmp_path))
     assert re.search(r"program.py\(7\)body\(\)\n-> first = ", out), out
-    assert f"result: first line traced meanwhile: {debug == '0'}" in out
+    traced = debug == "0" and sys.version_info < (3, 14)  # then pdb does without a trace function
+    assert f"result: first line traced meanwhile: {traced}" in out
 
 
 def test_the_keys_of_the_json_form_are_those_of_the_page():

@@ -94,14 +94,15 @@ class Faulty:
         if self.kind == "as it is":
             return engine
         rates = dict.fromkeys(("again_rate", "early_wake_rate", "double_rate"), 0.25)
+        rates["pause_rate"] = 0.1
         if self.kind == "with faults":
             faulty = FaultEngine(engine, seed=3, max_delay_s=0.002, **rates)
             self.made.append(faulty)
             return faulty
         faulty = FaultEngine(
-            engine, seed=4, max_delay_s=0.002, error_rate=0.2, lose_rate=0.05, **rates
+            engine, seed=4, max_delay_s=0.002, error_rate=0.2, lose_rate=0.03, **rates
         )
-        retry = Retry(attempts=50, delay_s=0.001, max_delay_s=0.01, budget=None, seed=5)
+        retry = Retry(attempts=50, delay_s=0.001, max_delay_s=0.002, budget=None, seed=5)
         guarded = guard(faulty, max_in_flight=16, timeout_s=0.25, retry=retry)
         self.made += [guarded, faulty]
         return guarded

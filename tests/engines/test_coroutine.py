@@ -186,16 +186,48 @@ def test_cancelling_a_ticket_of_trios_loop_cancels_the_coroutine(engine):
     assert events == ["ended"]
 
 
-def test_what_is_cancelled_before_it_begins_is_never_awaited(engine):
-    async def main():
-        def submit_and_cancel():
-            ticket = engine.submit(where)
-            return ticket.cancel()
+@pytest.mark.parametrize("run", [in_asyncio, in_trio])
+def test_what_is_cancelled_before_it_begins_is_never_begun(engine, run):
+    async def begins():
+        begun.append(True)
 
-        assert await pausable.run(submit_and_cancel)
-        await asyncio.sleep(0)
+    def submit_and_cancel(_):
+        cancelled = engine.submit(begins).cancel()
+        engine.call(pausable_sleep)
+        return cancelled
 
-    asyncio.run(main())
+    begun = []
+    assert run(submit_and_cancel, [0]) == [True]
+    assert begun == []
+
+
+def test_what_is_cancelled_before_the_engines_own_loop_begins_it_is_never_begun(engine):
+    async def keeps_the_loop():
+        kept.set()
+        go_on.wait()
+
+    async def begins():
+        begun.append(True)
+
+    kept, go_on, begun = threading.Event(), threading.Event(), []
+    first = engine.submit(keeps_the_loop)
+    kept.wait()
+    assert engine.submit(begins).cancel()
+    go_on.set()
+    engine.call(pausable_sleep)
+    assert (first.result(), begun) == (None, [])
+
+
+def test_an_operation_whose_task_somebody_cancels_before_it_begins_is_over(engine):
+    def submits():
+        ticket = engine.submit(asquare, 3)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        with pytest.raises(pausable.EngineError, match="was cancelled on its loop"):
+            ticket.result()
+        return "over"
+
+    assert asyncio.run(pausable.run(submits)) == "over"
 
 
 def test_closing_cancels_what_is_under_way_and_ends_the_thread():

@@ -58,6 +58,18 @@ def engine(client, request):
         yield engine
 
 
+def test_a_key_that_may_be_sent_goes_by_way_of_the_scheduler(engine):
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from pausable.keys import pausing
+
+    local = ec.generate_private_key(ec.SECP256R1())
+    key = pausing(local, engine, send_key=True)
+    signature = pausable.run_blocking(key.sign, b"message", ec.ECDSA(hashes.SHA256()))
+    local.public_key().verify(signature, b"message", ec.ECDSA(hashes.SHA256()))
+
+
 def test_operations_return_their_own_results(place, engine, wrap):
     wrapped = wrap(engine)
     assert place(lambda n: wrapped.call(square, n), range(20)) == [n * n for n in range(20)]
@@ -109,41 +121,72 @@ def test_results_do_not_come_back_by_blocking_the_loop_or_the_clients(engine):
     assert "IO loop" in stacks.pop()
 
 
-def test_a_cancelled_job_cancels_the_operation_on_the_cluster(client, engine):
-    job = pausable.start(engine.call, time.sleep, 0.05)
+def go_on_when_told(name):
+    import distributed
+
+    distributed.Event(f"{name} begun").set()
+    distributed.Event(f"{name} go on").wait()
+
+
+def test_a_cancelled_job_cancels_the_operation_on_the_cluster(cluster, client, engine, request):
+    import distributed
+
+    def at_the_scheduler():
+        return [key for key in list(cluster.scheduler.tasks) if key.startswith("go_on_when_told")]
+
+    job = pausable.start(engine.call, go_on_when_told, request.node.name)
+    assert distributed.Event(f"{request.node.name} begun", client=client).wait(timeout=20)
+    assert len(at_the_scheduler()) == 1
     job.cancel()
     assert job.cancelled()
     assert engine.pending == 0
-    assert engine.call(square, 3) == 9
+    for _ in range(2):  # the second one is sent to the scheduler after the cancellation
+        assert engine.call(square, 3) == 9
+    assert at_the_scheduler() == []
+    distributed.Event(f"{request.node.name} go on", client=client).set()
 
 
 def test_a_cancelled_dask_future_is_an_engine_error(client):
     with ExecutorEngine(client) as engine:
         ticket = engine.submit(time.sleep, 0.05)
-        ticket.data._future.cancel()
+        ticket.data.future.cancel()
         with pytest.raises(pausable.EngineError, match="lost or cancelled"):
             ticket.result()
 
 
-def square_slowly(number):
-    time.sleep(0.01)
+def square_when_told(number, name):
+    """Say which process has begun, and go on when it is told to."""
+    import distributed
+
+    distributed.Event(f"{name} begun in {os.getpid()}").set()
+    distributed.Event(f"{name} go on").wait()
     return number * number
 
 
-def kill_one_worker(cluster):
-    victim = next(iter(cluster.workers.values()))
-    os.kill(victim.pid, signal.SIGKILL)
+def test_a_worker_that_is_killed_loses_nothing(cluster, client, engine, request):
+    import distributed
+
+    def event(what):
+        return distributed.Event(f"{request.node.name} {what}", client=client)
+
+    tickets = [engine.submit(square_when_told, n, request.node.name) for n in range(40)]
+    victim = next(iter(cluster.workers.values())).pid
+    assert event(f"begun in {victim}").wait(timeout=20)
+    os.kill(victim, signal.SIGKILL)
+    event("go on").set()
+    with pausable.map(pausable.wait_for, tickets) as results:
+        assert list(results) == [n * n for n in range(40)]
 
 
-def test_a_worker_that_is_killed_loses_nothing(cluster, engine):
-    def call(number):
-        value = engine.call(square_slowly, number)
-        if number == 20:
-            kill_one_worker(cluster)
-        return value
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    with pausable.map(call, range(150)) as results:
-        assert list(results) == [n * n for n in range(150)]
+
+def test_what_too_many_workers_died_of_is_an_engine_error(cluster, engine, monkeypatch):
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    with pytest.raises(pausable.EngineError, match="too many workers died of it") as info:
+        engine.submit(die).result(timeout_s=50)
+    assert type(info.value.__cause__).__name__ == "KilledWorker"
 
 
 def test_batches_go_to_the_cluster(place, engine):

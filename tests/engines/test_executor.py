@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 import pausable
-from core._support import Canary, in_child
+from core._support import Canary, in_child, in_thread
 from engines._support import asquare, square
-from pausable.engines import ExecutorEngine
+from pausable.engines import ExecutorEngine, _executor
 from pausable.testing import FakeEngine
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -24,6 +24,11 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def die(number):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_when_told(fifo):
+    fifo.read_bytes()  # blocks until the other end is opened, too
+    die(0)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,25 @@ def test_threads_of_its_own_end_with_the_engine():
         assert not thread.is_alive()
 
 
+def test_two_threads_that_call_first_share_one_pool(monkeypatch):
+    class HeldByAnother:
+        """Is had when another thread, which makes the pool, has let go of it."""
+
+        def __enter__(self):
+            monkeypatch.setattr(_executor, "_starting", threading.Lock())
+            pools.append(in_thread(engine._workers))
+
+        def __exit__(self, *exc):
+            pass
+
+    pools = []
+    with ExecutorEngine() as engine:
+        monkeypatch.setattr(_executor, "_starting", HeldByAnother())
+        pools.append(engine._workers())
+        assert len(pools) == 2
+        assert pools[0] is pools[1]
+
+
 def test_a_worker_process_that_dies_is_an_engine_error():
     with ProcessPoolExecutor(1, mp_context=SPAWN) as broken, ExecutorEngine(broken) as engine:
         with pytest.raises(pausable.EngineError, match="the executor broke") as info:
@@ -100,6 +124,19 @@ def test_a_worker_process_that_dies_is_an_engine_error():
         assert isinstance(info.value.__cause__, concurrent.futures.BrokenExecutor)
         with pytest.raises(pausable.EngineError, match="could not begin"):
             engine.submit(int)
+
+
+def test_a_process_pool_that_breaks_after_a_cancel_tells_all_others(tmp_path):
+    os.mkfifo(fifo := tmp_path / "fifo")
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as broken, ExecutorEngine(broken) as engine:
+        dying = engine.submit(die_when_told, fifo)
+        waiting = [engine.submit(int) for _ in range(6)]  # more than the pool hands on ahead
+        assert waiting[4].cancel()
+        assert waiting[4].cancelled()
+        fifo.write_bytes(b"now")
+        for ticket in (dying, *waiting[:4], waiting[5]):
+            with pytest.raises(pausable.EngineError, match="the executor broke"):
+                ticket.result(timeout_s=20)
 
 
 def test_an_executor_that_was_shut_down_is_an_engine_error():
@@ -192,7 +229,7 @@ def test_a_forked_child_has_threads_of_its_own():
 
 
 def test_a_call_that_was_answered_holds_nothing():
-    with ExecutorEngine() as engine:
+    with ExecutorEngine(max_workers=1) as engine:
         canary = Canary()
         died = weakref.finalize(canary, int)
         assert engine.call(id, canary) == id(canary)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from functools import partial
 
 import pytest
 import sniffio
@@ -10,6 +13,8 @@ import sniffio
 import pausable
 from engines._support import ByHand, asquare, square
 from pausable.engines import Breaker, CoroutineEngine, ExecutorEngine, Retry, guard
+from pausable.engines._gate import Gate
+from pausable.engines._retry import Budget
 from pausable.testing import FakeEngine, FakeLoop, FaultEngine
 
 
@@ -113,6 +118,33 @@ def test_who_is_cancelled_at_the_engine_gives_its_place_to_the_next(fake, loop):
         assert engine.stats().in_flight == 0
 
 
+def test_what_is_refused_leaves_no_deadline_behind(fake, loop):
+    with guard(fake, max_in_flight=1, max_waiting=0, deadline_s=5) as engine:
+        first, second = [loop.start(engine.call, name) for name in "ab"]
+        assert isinstance(second.exception(), pausable.EngineFull)
+        fake.finish("a", 1)
+        loop.run_until_idle()
+        assert first.result() == 1
+        assert loop._clock.next_due() is None
+
+
+def test_what_is_over_does_not_wait_for_a_place():
+    class Over:
+        over = True
+
+    class GoesIn:
+        over = False
+
+        def attempt(self):
+            """Stay there."""
+
+    gate = Gate(max_in_flight=1, max_waiting=1)
+    gate.enter(GoesIn())
+    gate.enter(Over())  # its deadline came just before
+    assert (gate.in_flight, gate.waiting) == (1, 0)
+    assert not gate.is_full()
+
+
 class AtOnce:
     def submit(self, number):
         fake = FakeEngine()
@@ -139,6 +171,20 @@ def test_an_attempt_that_takes_too_long_is_cancelled_and_a_late_answer_ignored(f
             job.result()
         fake.finish_late("sign", 1)
         assert engine.stats().timeouts == 1
+
+
+def test_an_engine_that_takes_an_operation_too_late_is_told_to_cancel_it(fake, loop):
+    class SlowToTake:
+        def submit(self, name):
+            pausable.sleep(10)
+            return fake.submit(name)
+
+    with guard(SlowToTake(), deadline_s=5) as engine:
+        job = loop.start(engine.call, "sign")
+        loop.advance(10)
+        assert isinstance(job.exception(), pausable.EngineTimeout)
+        assert fake.cancelled == ["sign"]
+        assert engine.stats().in_flight == 0
 
 
 def test_a_timeout_is_also_a_timeout_error(fake, loop):
@@ -264,6 +310,20 @@ def test_without_retries_a_call_asks_a_busy_engine_again_as_the_manual_has_it(lo
         assert job.result() == 1
 
 
+def test_without_retries_a_deadline_bounds_how_long_a_busy_engine_is_asked(loop):
+    busy = BusyAtFirst(10**9)
+    with guard(busy, deadline_s=5) as engine:
+        job = loop.start(engine.call, "sign")
+        loop.advance(4.9)
+        assert not job.done()
+        loop.advance(0.1)
+        with pytest.raises(pausable.EngineTimeout, match=r"after 5 s \(deadline_s\)"):
+            job.result()
+        tried = busy.times
+        loop.advance(60)
+        assert busy.times == tried
+
+
 def test_errors_are_not_retried_beyond_the_budget(loop):
     class Broken:
         tried = 0
@@ -290,6 +350,58 @@ def test_a_job_that_is_cancelled_between_attempts_makes_no_more(fake, loop):
         job.cancel()
         loop.advance(60)
         assert fake.submitted == ["sign"]
+
+
+class Meanwhile:
+    """Does something when it is asked for "b": on the stack that tells what became of "a"."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.do = None
+
+    def submit(self, name):
+        if name == "b":
+            self.do()
+        return self.engine.submit(name)
+
+
+@pytest.mark.parametrize("options", [{"retry": 9}, {"fallback": ByHand()}])
+def test_who_is_cancelled_while_the_next_one_is_let_in_is_neither_retried_nor_done_elsewhere(
+    fake, loop, options
+):
+    with guard(meanwhile := Meanwhile(fake), max_in_flight=1, **options) as engine:
+        first, second = [loop.start(engine.call, name) for name in "ab"]
+        meanwhile.do = first.cancel
+        fake.fail("a", ConnectionError())
+        fake.finish("b", 2)
+        loop.run_until_idle()
+        assert (first.cancelled(), second.result()) == (True, 2)
+        assert loop._clock.next_due() is None
+        assert engine.stats().fallbacks == 0
+
+
+def test_an_attempt_that_never_ends_does_not_keep_the_failure_of_the_one_before(fake, loop):
+    class Lost(ConnectionError):
+        """Can be watched dying."""
+
+    with guard(fake, retry=Retry(2, **NO_DELAY)) as engine:
+        job = loop.start(engine.call, "sign")
+        fake.fail("sign", lost := Lost())
+        loop.advance(1)
+        fake.begin("sign")
+        job.cancel()
+        died = weakref.finalize(lost, int)
+        del lost, job
+        gc.collect()
+        assert fake.pending == ["sign"]
+        assert not died.alive
+
+
+def test_retries_are_saved_up_to_a_bound():
+    budget = Budget(share=1)
+    for _ in range(500):
+        budget.earn()
+    assert [budget.spend() for _ in range(101)] == [True] * 100 + [False]
 
 
 def test_a_closed_engine_below_is_not_asked_again():
@@ -326,6 +438,11 @@ def fails(engine, loop, fake):
     return type(job.exception())
 
 
+def opened(breaker, now):
+    breaker.failed(breaker.allow(now), now)
+    return breaker
+
+
 def test_after_failures_in_a_row_nothing_is_attempted_for_a_while(fake, loop):
     breaker = Breaker(2, reset_s=30)
     with guard(fake, breaker=breaker) as engine:
@@ -347,10 +464,11 @@ def test_a_breaker_that_opens_between_attempts_says_what_failed_before(fake, loo
 
 def test_then_one_attempt_is_let_through_and_closes_it_again(loop):
     hand = ByHand()
-    breaker = Breaker(1, reset_s=0)
+    breaker = Breaker(1, reset_s=5)
     with guard(hand, breaker=breaker) as engine:
         first = loop.start(engine.call, "a")
         hand.tickets["a"].fail(ConnectionError())
+        loop.advance(5)
         trial = loop.start(engine.call, "b")
         with pytest.raises(pausable.BreakerOpen):
             loop.start(engine.call, "c").result()
@@ -366,18 +484,57 @@ def test_then_one_attempt_is_let_through_and_closes_it_again(loop):
 
 
 def test_a_trial_that_fails_keeps_it_open_and_one_that_is_cancelled_lets_another_try(fake):
+    breaker = opened(Breaker(1, reset_s=10), 100)
+    assert breaker.allow(109) is None
+    breaker.failed(breaker.allow(110), 110)
+    assert breaker.allow(119) is None
+    trial = breaker.allow(120)
+    assert breaker.allow(120) is None
+    breaker.undecided(trial)
+    breaker.succeeded(breaker.allow(121))
+    assert not breaker.is_open
+    assert None not in {breaker.allow(121), breaker.allow(121)}
+
+
+def test_who_is_cancelled_is_no_failure(fake, loop):
+    with guard(fake, breaker=1) as engine:
+        loop.start(engine.call, "a").cancel()
+        assert fake.cancelled == ["a"]
+        assert not engine.breaker.is_open
+
+
+def test_a_trial_that_nothing_is_heard_of_lets_another_try_and_counts_no_more():
+    breaker = opened(Breaker(1, reset_s=10), 100)
+    lost = breaker.allow(110)
+    assert breaker.allow(119) is None
+    second = breaker.allow(120)
+    breaker.failed(lost, 120)
+    assert breaker.allow(129) is None
+    breaker.succeeded(second)
+    assert not breaker.is_open
+
+
+@pytest.mark.parametrize("how", ["succeeded", "failed", "undecided"])
+def test_what_began_before_it_opened_decides_nothing_any_more(how):
     breaker = Breaker(1, reset_s=10)
-    breaker.failed(100)
-    assert not breaker.allow(109)
-    assert breaker.allow(110)
-    breaker.failed(110)
-    assert not breaker.allow(119)
-    assert breaker.allow(120)
-    assert not breaker.allow(120)
-    breaker.undecided()
-    assert breaker.allow(121)
-    breaker.succeeded()
-    assert breaker.allow(121)
+    before = breaker.allow(0)
+    opened(breaker, 100)
+    trial = breaker.allow(110)
+    getattr(breaker, how)(before, *([111] if how == "failed" else []))
+    assert breaker.is_open
+    assert breaker.allow(111) is None
+    breaker.succeeded(trial)
+    assert not breaker.is_open
+
+
+def test_an_answer_from_before_does_not_close_it(fake, loop):
+    with guard(fake, breaker=Breaker(1)) as engine:
+        before = loop.start(engine.call, "a")
+        assert fails(engine, loop, fake) is ConnectionError
+        fake.finish("a", 1)
+        loop.run_until_idle()
+        assert before.result() == 1
+        assert engine.breaker.is_open
 
 
 def test_what_succeeds_in_between_closes_it(fake, loop):
@@ -388,6 +545,23 @@ def test_what_succeeds_in_between_closes_it(fake, loop):
             fake.finish("good", 1)
             loop.run_until_idle()
             assert job.result() == 1
+
+
+def test_who_is_cancelled_just_when_its_turn_comes_gives_its_place_back_and_is_no_failure(fake):
+    class ThenCancelled(Breaker):
+        def allow(self, now):
+            if len(tickets) == 2:  # by another thread, for one
+                tickets[1].cancel()
+            return super().allow(now)
+
+    tickets = []
+    with guard(fake, max_in_flight=1, breaker=ThenCancelled(1)) as engine:
+        tickets += [engine.submit("a")]
+        tickets += [engine.submit("b")]
+        fake.finish("a", 1)
+        assert fake.submitted == ["a"]
+        assert engine.stats().in_flight == 0
+        assert not engine.breaker.is_open
 
 
 # -- fallback --------------------------------------------------------------------------------------
@@ -408,11 +582,34 @@ def test_an_open_breaker_and_a_full_queue_lead_to_the_fallback(fake, loop):
         with guard(fake, max_in_flight=1, max_waiting=0, fallback=threads) as engine:
             engine.submit(square, 2)
             assert engine.call(square, 3) == 9
-        breaker = Breaker(1)
-        breaker.failed(0)
-        breaker.reset_s = 1e12
+        breaker = opened(Breaker(1, reset_s=1e9), 0)
         with guard(fake, breaker=breaker, fallback=threads) as engine:
             assert engine.call(square, 3) == 9
+
+
+def test_what_the_engine_turns_down_the_fallback_does_at_once(loop):
+    with Elsewhere() as other, guard(BusyAtFirst(10**9), fallback=other) as engine:
+        assert loop.run(engine.call, "sign") == "elsewhere"
+
+
+def test_what_is_turned_down_and_never_falls_back_is_asked_again(loop):
+    busy = BusyAtFirst(2)
+    with Elsewhere() as other, guard(busy, fallback=other, never=lambda _: True) as engine:
+        job = loop.start(engine.call, "sign")
+        loop.advance(1)
+        busy.finish("sign", 1)
+        loop.run_until_idle()
+        assert job.result() == 1
+
+
+def test_what_is_turned_down_and_never_falls_back_is_bounded_by_the_deadline(loop):
+    busy = BusyAtFirst(10**9)
+    with Elsewhere() as other:
+        options = {"fallback": other, "never": lambda _: True, "deadline_s": 5}
+        with guard(busy, **options) as engine:
+            job = loop.start(engine.call, "sign")
+            loop.advance(5)
+            assert isinstance(job.exception(), pausable.EngineTimeout)
 
 
 def test_what_took_too_long_is_done_by_the_fallback(fake, loop):
@@ -422,6 +619,16 @@ def test_what_took_too_long_is_done_by_the_fallback(fake, loop):
         other.tickets["sign"].finish("elsewhere")
         loop.run_until_idle()
         assert job.result() == "elsewhere"
+
+
+def test_who_is_cancelled_while_the_fallback_works_has_no_place_to_give_back(fake, loop, caplog):
+    with ByHand() as other, guard(fake, max_in_flight=1, fallback=other) as engine:
+        job = loop.start(engine.call, "sign")
+        fake.fail("sign", ConnectionError("down"))
+        job.cancel()
+        assert other.cancelled == ["sign"]
+        assert engine.stats().in_flight == 0
+        assert caplog.records == []
 
 
 def test_a_fallback_that_fails_too_says_why_it_was_asked(fake, loop):
@@ -435,7 +642,7 @@ def test_a_fallback_that_fails_too_says_why_it_was_asked(fake, loop):
 
 
 class Elsewhere(ByHand):
-    def _begin(self, ticket, *request):
+    def _begin(self, ticket, *request, **options):
         ticket.finish("elsewhere")
 
 
@@ -447,16 +654,32 @@ class Key:
         return digest[::-1]
 
 
-@pytest.mark.parametrize("request_of", [lambda key: (key,), lambda key: (key.sign, b"digest")])
-def test_a_key_that_is_marked_never_falls_back(fake, loop, request_of):
+REQUESTS = {
+    "the key": lambda key: ((key,), {}),
+    "its method": lambda key: ((key.sign, b"digest"), {}),
+    "a keyword": lambda key: ((print,), {"key": key}),
+    "a partial": lambda key: ((partial(key.sign, b"digest"),), {}),
+    "a partial's argument": lambda key: ((partial(print, key),), {}),
+    "a partial's keyword": lambda key: ((partial(print, key=key),), {}),
+    "a list of tuples": lambda key: (([(1, key)],), {}),
+    "a mapping": lambda key: (({"key": key},), {}),
+    "a mapping's key": lambda key: (({key: 1},), {}),
+    "a set": lambda key: (({key},), {}),
+}
+
+
+@pytest.mark.parametrize("request_of", REQUESTS.values(), ids=REQUESTS)
+def test_a_key_that_is_marked_never_falls_back(loop, request_of):
     class Down:
-        def submit(self, *request):
+        def submit(self, *request, **options):
             raise ConnectionError("down")
 
     with Elsewhere() as other, guard(Down(), fallback=other) as engine:
-        assert loop.run(engine.call, *request_of(Key(in_hsm=False))) == "elsewhere"
+        args, options = request_of(Key(in_hsm=False))
+        assert loop.run(engine.call, *args, **options) == "elsewhere"
+        args, options = request_of(Key(in_hsm=True))
         with pytest.raises(ConnectionError):
-            loop.run(engine.call, *request_of(Key(in_hsm=True)))
+            loop.run(engine.call, *args, **options)
         assert engine.stats().fallbacks == 1
 
 
@@ -512,11 +735,25 @@ def test_closing_fails_what_waits_and_what_is_under_way(fake, loop):
         ({"breaker": 0}, ValueError, "failures has to be 1 or more"),
         ({"breaker": "on"}, TypeError, "breaker has to be a Breaker"),
         ({"never": 1}, TypeError, "never has to be a function"),
+        ({"transient": [OSError]}, TypeError, "transient has to be a tuple of classes"),
+        ({"transient": (OSError, BaseException)}, TypeError, "transient has to be a tuple"),
+        ({"transient": None}, TypeError, "transient has to be a tuple"),
     ],
 )
 def test_arguments_are_checked(fake, options, error, message):
     with pytest.raises(error, match=message):
         guard(**{"engine": fake, **options})
+
+
+@pytest.mark.parametrize("option", ["delay_s", "max_delay_s"])
+def test_a_retrys_delays_are_checked(option):
+    with pytest.raises(TypeError, match=f"{option} has to be a number of seconds, not None"):
+        Retry(**{option: None})
+
+
+def test_a_breakers_delay_is_checked():
+    with pytest.raises(TypeError, match="reset_s has to be a number of seconds, not None"):
+        Breaker(reset_s=None)
 
 
 def test_a_budget_is_checked():
@@ -534,7 +771,7 @@ def test_a_job_cancelled_while_it_submits_lets_the_next_one_in():
                 pausable.pause()
             return threads.submit(fn, *args)
 
-    with ExecutorEngine() as threads, guard(PausesOnce(), max_in_flight=1) as engine:
+    with ExecutorEngine() as threads, guard(PausesOnce(), max_in_flight=1, breaker=1) as engine:
         first, second = (pausable.start(engine.call, square, n) for n in (1, 2))
         first.cancel()
         with second:

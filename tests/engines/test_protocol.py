@@ -1,19 +1,25 @@
-"""The protocol: submit, a ticket, completion by any thread, once."""
+"""The protocol, step by step: submit, a ticket, completion by any thread, once.
+
+What of it holds for engines that misbehave, too, is in test_contract.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
+import gc
 import threading
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import pausable
 from core._support import in_thread, python
-from engines._support import ByHand
+from engines._support import ByHand, pausable_sleep
 from pausable import Status
-from pausable.engines import BatchEngine, Engine, ExecutorEngine
+from pausable._patience import POLL_S
+from pausable.engines import BatchEngine, CoroutineEngine, Engine, ExecutorEngine, Ticket, guard
+from pausable.engines._engine import _let_it_come_to_itself
 
 
 @pytest.fixture
@@ -41,14 +47,6 @@ def test_a_call_outside_a_job_blocks_until_the_operation_is_done(engine):
     engine.tickets["sign"].finish(1)
     thread.join()
     assert answer == [1]
-
-
-def test_what_an_operation_failed_with_is_raised_in_its_job(engine):
-    job = pausable.start(engine.call, "sign")
-    engine.tickets["sign"].fail(OSError("device"))
-    job.resume()
-    with pytest.raises(OSError, match="device"):
-        job.result()
 
 
 def test_a_ticket_is_a_future(engine):
@@ -91,29 +89,6 @@ def test_waiting_for_an_exception_passes_on_the_jobs_own_cancellation(engine):
         engine.submit("other").exception(timeout_s=0)
 
 
-def test_a_cancelled_job_cancels_its_operation_and_a_late_answer_is_ignored(engine):
-    job = pausable.start(engine.call, "sign")
-    job.cancel()
-    assert job.cancelled()
-    assert engine.cancelled == ["sign"]
-    assert engine.tickets["sign"].finish("late") is False
-    assert engine.tickets["sign"].cancelled()
-    with pytest.raises(concurrent.futures.CancelledError):
-        engine.tickets["sign"].result()
-
-
-def test_cancelling_a_task_cancels_the_operation(engine):
-    async def main():
-        task = asyncio.ensure_future(pausable.run(engine.call, "sign"))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-    assert engine.cancelled == ["sign"]
-
-
 def test_a_doubled_completion_reaches_nobody_and_is_logged_once(engine, caplog):
     job = pausable.start(lambda: [engine.call("one"), engine.call("two")])
     first = engine.tickets["one"]
@@ -128,6 +103,31 @@ def test_a_doubled_completion_reaches_nobody_and_is_logged_once(engine, caplog):
     [record] = caplog.records
     assert f"operation {first.generation}" in record.getMessage()
     assert "was completed already" in record.getMessage()
+
+
+def test_a_late_completion_of_what_was_cancelled_is_no_fault(engine, caplog):
+    ticket = engine.submit("sign")
+    assert ticket.cancel()
+    assert ticket.finish("late") is False
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda ticket: ticket.finish(1),
+        lambda ticket: ticket.fail(OSError()),
+        lambda ticket: ticket.busy(),
+        lambda ticket: ticket.cancel(),
+        lambda ticket: ticket.give_up(pausable.EngineError()),
+    ],
+    ids=["finish", "fail", "busy", "cancel", "give_up"],
+)
+def test_a_ticket_that_has_ended_keeps_nothing_of_the_engines(engine, end):
+    ticket = engine.submit("sign")
+    assert ticket.data == "sign"
+    end(ticket)
+    assert ticket.data is None
 
 
 def test_a_number_means_one_operation_for_ever(engine):
@@ -203,6 +203,13 @@ def test_a_busy_engine_is_asked_again_until_it_accepts(place):
         assert place(engine.call, [1, 2, 3]) == [1, 2, 3]
 
 
+def test_outside_jobs_a_busy_engine_is_left_alone_for_longer_each_time_up_to_a_bound():
+    delays_s = [POLL_S / 8]
+    while len(delays_s) < 6:
+        delays_s.append(_let_it_come_to_itself(delays_s[-1]))
+    assert delays_s == [POLL_S / 8, POLL_S / 4, POLL_S / 2, POLL_S, POLL_S, POLL_S]
+
+
 def test_a_ticket_that_was_turned_down_says_so():
     with BusyAtFirst(1) as engine:
         ticket = engine.submit(1)
@@ -225,8 +232,16 @@ class CompletesOthers(ByHand):
         super()._begin(ticket, name)
 
 
-def test_nobody_is_called_on_the_stack_of_a_submit():
-    with CompletesOthers() as engine:
+class SubmitsToAnother(CompletesOthers):
+    def _begin(self, ticket, name):
+        with ByHand() as another:
+            another.submit(name)
+            super()._begin(ticket, name)
+
+
+@pytest.mark.parametrize("make", [CompletesOthers, SubmitsToAnother])
+def test_nobody_is_called_on_the_stack_of_a_submit(make):
+    with make() as engine:
         told, stacks = threading.Event(), []
         ticket = engine.submit("one")
         ticket.add_done_callback(lambda _: stacks.append(threading.get_ident()) or told.set())
@@ -369,7 +384,7 @@ def test_an_engine_has_to_be_able_to_cancel():
         Half()
 
 
-def test_a_closed_engine_fails_what_is_under_way_and_accepts_no_more(engine):
+def test_a_closed_engine_fails_what_is_under_way_and_accepts_no_more(engine, caplog):
     job = pausable.start(engine.call, "sign")
     engine.close()
     engine.close()
@@ -380,6 +395,24 @@ def test_a_closed_engine_fails_what_is_under_way_and_accepts_no_more(engine):
     with pytest.raises(pausable.EngineClosed):
         engine.submit("other")
     assert engine.tickets["sign"].finish("late") is False
+    assert caplog.records == []
+
+
+def test_what_is_submitted_while_the_engine_is_being_closed_is_given_up():
+    class ClosedJustThen(Ticket):
+        def __init__(self, engine):
+            super().__init__(engine)
+            engine.close()  # by another thread, which does not see this ticket
+
+    class Closing(ByHand):
+        _ticket_type = ClosedJustThen
+
+    with Closing() as engine:
+        ticket = engine.submit("sign")
+        assert engine.cancelled == ["sign"]
+        assert engine.pending == 0
+        with pytest.raises(pausable.EngineClosed):
+            ticket.result()
 
 
 def test_misbehaving_engines_leave_the_pool_as_it_was():
@@ -404,3 +437,41 @@ def test_each_waiter_gets_one_exception_with_the_engines_traceback_only(engine):
     for ticket in tickets:
         ticket.fail(error)
     assert len({depth(ticket) for ticket in tickets * 5}) == 1
+
+
+def fails(*_request):
+    raise ZeroDivisionError
+
+
+async def fails_too():
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("make", "request_"),
+    [
+        (ExecutorEngine, [fails]),
+        (CoroutineEngine, [fails_too]),
+        (guard, [fails]),
+        (lambda executor: guard(ExecutorEngine(executor)), [fails]),
+        (lambda executor: BatchEngine(fails, 1, engine=executor), [1]),
+    ],
+    ids=["executor", "coroutine", "guard", "guarded engine", "batch"],
+)
+def test_an_operation_that_failed_is_gone_without_a_garbage_collection(make, request_):
+    with ThreadPoolExecutor(1) as executor:
+        engine = make(executor) if make is not CoroutineEngine else make()
+        with engine:
+            ticket = engine.submit(*request_)
+            with pytest.raises(ZeroDivisionError):
+                ticket.result()
+            watched = weakref.ref(ticket)
+            gc.disable()
+            try:
+                del ticket
+                executor.submit(int).result()  # so that its thread lets go of what was before
+                if make is CoroutineEngine:
+                    engine.call(pausable_sleep)
+                assert watched() is None
+            finally:
+                gc.enable()

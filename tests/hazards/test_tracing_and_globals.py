@@ -116,6 +116,7 @@ def test_memory_that_jobs_take_is_traced_to_their_own_lines():
             kept = bytearray(100_000)
             pausable.pause()
             return kept
+        pausable.thread_pool()  # imports what it needs
         tracemalloc.start()
         jobs = [pausable.start(body, n) for n in range(3)]
         for job in jobs:

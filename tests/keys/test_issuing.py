@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keys._support import jobs_with_slow_key
 from keys.test_tokens import claims_of
@@ -101,6 +101,27 @@ def test_a_certificate_does_not_outlive_its_ca(local):
     assert cert.not_valid_after_utc == until
 
 
+def test_a_certificate_calls_the_ca_s_key_what_the_ca_s_own_certificate_calls_it(local):
+    def authority(*identifiers):
+        issuer = CertificateIssuer(
+            ca_certificate(local["P-256"], extra=identifiers), local["P-256"]
+        )
+        extensions = issuer.issue(request(local["RSA"])).extensions
+        return extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+
+    assert authority(x509.SubjectKeyIdentifier(b"key 7")).key_identifier == b"key 7"
+    derived = x509.SubjectKeyIdentifier.from_public_key(local["P-256"].public_key())
+    assert authority().key_identifier == derived.digest
+
+
+def test_a_p_521_key_signs_with_a_hash_as_wide():
+    key = ec.generate_private_key(ec.SECP521R1())
+    cert = CertificateIssuer(ca_certificate(key), key).issue(
+        request(ec.generate_private_key(ec.SECP256R1()))
+    )
+    assert cert.signature_hash_algorithm.name == "sha512"
+
+
 def damaged(key):
     der = bytearray(request(key).public_bytes(Encoding.DER))
     der[der.index(b"host")] ^= 1
@@ -115,8 +136,13 @@ def damaged(key):
         (damaged, "its signature is wrong"),
         (lambda _: request(rsa.generate_private_key(65537, 1024)), "1024 bits, which is not safe"),
         (lambda key: request(key, ""), "names nobody"),
+        (lambda key: request(key, "CA"), "its subject is the CA's own"),
+        (lambda key: request(key, " ca "), "its subject is the CA's own"),
+        (lambda key: request(key).public_bytes(Encoding.PEM) * 2, "more than one request"),
+        (lambda key: request(key, "", x509.SubjectAlternativeName([])), "names is empty"),
         (lambda key: request(key, "a", x509.BasicConstraints(True, None)), "a CA's certificate"),
         (lambda key: request(key, "a", usage(key_cert_sign=True)), "a CA's certificate"),
+        (lambda key: request(key, "a", usage(crl_sign=True)), "a CA's certificate"),
         (
             lambda key: request(key, "a", x509.OCSPNoCheck(), critical=True),
             "critical extension 1.3.6.1.5.5.7.48.1.5, which is not granted",
@@ -127,6 +153,20 @@ def test_a_request_that_is_not_granted(local, make, text):
     never = pausing(local["P-256"], FakeEngine())
     with pytest.raises(BadRequest, match=text):
         CertificateIssuer(ca_certificate(local["P-256"]), never).issue(make(local["P-384"]))
+
+
+@pytest.mark.parametrize("digest", ["sha1", "md5"])
+def test_a_request_with_a_signature_that_anybody_can_make_up_is_refused(local, digest, tmp_path):
+    key, pem = tmp_path / "key.pem", tmp_path / "request.pem"
+    key.write_bytes(local["RSA"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    subprocess.run(
+        ["openssl", "req", "-new", "-key", key, "-subj", "/CN=host", f"-{digest}", "-out", pem],
+        check=True,
+        capture_output=True,
+    )
+    issuer = CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"])
+    with pytest.raises(BadRequest, match=f"signed with {digest}, which is not safe"):
+        issuer.issue(pem.read_bytes())
 
 
 def test_alternative_names_are_enough(local):
@@ -141,7 +181,7 @@ def test_a_certificate_that_is_no_ca_s(local):
             CertificateIssuer(ca, key)
     with pytest.raises(ValueError, match="is not the key of the certificate of 'CN=CA'"):
         CertificateIssuer(ca_certificate(key), pausing(local["RSA"], FakeEngine()))
-    with pytest.raises(ValueError, match="valid_days has to be 1 or more, not 0"):
+    with pytest.raises(ValueError, match="valid_days has to be 1 to 3650000, not 0"):
         CertificateIssuer(ca_certificate(key), key, valid_days=0)
 
 
@@ -160,6 +200,38 @@ def test_tokens(local, kind, alg):
 
     for i, token in enumerate(jobs_with_slow_key(local[kind], make)):
         assert claims_of(token, local[kind].public_key(), alg) == {"n": i}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"valid_days": "3"}, TypeError, "whole number of days, not '3'"),
+        ({"valid_days": 10**9}, ValueError, "valid_days has to be 1 to 3650000"),
+        ({"key": "PEM"}, TypeError, "key has to be a private key, not a str"),
+    ],
+)
+def test_what_an_issuer_is_made_of_is_checked(local, options, error, message):
+    ca = ca_certificate(local["P-256"])
+    with pytest.raises(error, match=message):
+        CertificateIssuer(**{"certificate": ca, "key": local["P-256"], **options})
+
+
+def test_the_cas_own_key_gets_no_second_certificate(local):
+    with pytest.raises(BadRequest, match="its key is the CA's own"):
+        CertificateIssuer(ca_certificate(local["P-256"]), local["P-256"]).issue(
+            request(local["P-256"])
+        )
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "none", "ES256", "RS257"])
+def test_an_algorithm_of_another_kind_of_key_is_refused_at_once(local, algorithm):
+    with pytest.raises(ValueError, match=f"'{algorithm}' is no algorithm for.*PS256.*RS512"):
+        TokenIssuer(local["RSA"], algorithm=algorithm)
+
+
+def test_claims_that_json_does_not_have_are_refused(local):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        TokenIssuer(local["Ed25519"]).issue({"n": float("nan")})
 
 
 def test_tokens_of_a_key_without_an_algorithm(local):

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import pausable
+from keys.test_kinds import REMOTE
 from pausable import EngineError
+from pausable.engines import BatchEngine
 from pausable.keys import RemoteEd25519Key, pausing
 from pausable.testing import FakeEngine
 
@@ -69,6 +71,11 @@ def test_a_key_that_pauses_already(local):
 @pytest.mark.parametrize("engine", [None, 5, "threads", ThreadPoolExecutor, lambda fn: fn()])
 def test_an_engine_without_submit(local, engine):
     with pytest.raises(TypeError, match=r"engine has to have submit.*ThreadPoolExecutor\(64\)"):
+        pausing(local["RSA"], engine)
+
+
+def test_an_engine_that_takes_no_functions_is_refused(local):
+    with BatchEngine(list, 4) as engine, pytest.raises(TypeError, match="an engine of functions"):
         pausing(local["RSA"], engine)
 
 
@@ -125,6 +132,32 @@ def test_an_engine_that_fails(local, submit, text):
     after = pausable.thread_pool().stats()
     assert (after.paused, after.running) == (before.paused, before.running) == (0, 0)
     assert pausable.run_blocking(pausing(local["Ed25519"], BadEngine(answers(bytes(64)))).sign, b"")
+
+
+OPERATIONS = {
+    "RSA": (256, lambda key: key.sign(b"", padding.PKCS1v15(), SHA256())),
+    "P-256": (32, lambda key: key.exchange(ec.ECDH(), key.public_key())),
+    "Ed25519": (64, lambda key: key.sign(b"")),
+    "Ed448": (114, lambda key: key.sign(b"")),
+    "X25519": (32, lambda key: key.exchange(key.public_key())),
+    "X448": (56, lambda key: key.exchange(key.public_key())),
+}
+
+
+@pytest.mark.parametrize("where", ["local", "remote"])
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_a_result_of_another_length_is_none_of_the_key_s(local, kind, where):
+    def use(answer):
+        engine = BadEngine(answers(answer))
+        if where == "local":
+            return operate(pausing(local[kind], engine))
+        return operate(REMOTE[kind](local[kind].public_key(), engine))
+
+    size_bytes, operate = OPERATIONS[kind]
+    assert use(bytes(size_bytes)) == bytes(size_bytes)
+    for wrong in (size_bytes - 1, size_bytes + 1):
+        with pytest.raises(EngineError, match=f"{wrong} bytes, and {size_bytes} are what this key"):
+            use(bytes(wrong))
 
 
 def test_an_engine_that_fails_is_the_cause(local):

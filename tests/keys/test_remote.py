@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -253,6 +253,15 @@ def test_wrong_arguments_never_reach_the_device(local, kind, call, error, text):
 
     with pytest.raises(error, match=text):
         call(REMOTE[kind](local[kind].public_key(), NeverUsed()))
+
+
+def test_the_longest_salt_of_a_key_that_is_one_bit_over_whole_bytes_is_no_byte_longer():
+    modulus = (1 << 1024) + 1  # 1025 bits: the padded digest is one bit shorter, 128 bytes
+    key = RemoteRSAKey(rsa.RSAPublicNumbers(65537, modulus).public_key())
+    for salt, error in ((94, UnsupportedAlgorithm), (95, ValueError)):
+        pss = padding.PSS(padding.MGF1(SHA256()), salt)
+        with pytest.raises(error, match=r"no sign_digest\(\)|at most 94 fit"):
+            key.sign(b"", pss, SHA256())
 
 
 def test_a_raw_signature_says_how_to_mend_it(local):

@@ -1,4 +1,4 @@
-"""The table of libraries in docs/keys.md is true."""
+"""The table of libraries in docs/how-to/keys.md is true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pausable.keys import adapters
 
 ROOT = Path(__file__).parents[2]
 TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
-PAGE = (ROOT / "docs" / "keys.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "keys.md").read_text()
 ROWS = re.findall(r"^\| ([\w: ,#.-]+) \| ([\d.]+) \| (.+) \| `(test_\w+)` \|$", PAGE, re.MULTILINE)
 
 

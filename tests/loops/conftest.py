@@ -11,14 +11,6 @@ import pausable
 from loops._kinds import ALL, ASYNCIO
 
 
-@pytest.fixture(autouse=True, scope="session")
-def look_for_new_garbage_only():
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()  # what looks for referrers afterwards must find them
-
-
 @pytest.fixture(autouse=True)
 def nothing_left_under_way():
     yield

@@ -44,31 +44,42 @@ def test_a_seed_gives_the_same_program_on_every_python():
     assert hashlib.sha256(text.encode()).hexdigest() == PROGRAMS_SHA256
 
 
+@pytest.fixture(scope="module")
+def programs() -> list[list[str]]:
+    return [generate(seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def traces(programs: list[list[str]]) -> list[list[str]]:
+    """What libcrypto does with each."""
+    return oracle.run_many(["\n".join(program) for program in programs])
+
+
 @needs_oracle
-def test_oracle_and_model_agree_on_what_is_defined():
-    programs = [generate(seed) for seed in SEEDS]
-    traces = oracle.run_many(["\n".join(program) for program in programs])
+def test_oracle_and_model_agree_on_what_is_defined(programs, traces):
     for seed, program, trace in zip(SEEDS, programs, traces, strict=True):
         ending = "END" if is_defined(program) else "UNDEFINED"
         assert ending in trace[-1], f"seed {seed}: {trace[-1]}"
 
 
 @needs_oracle
-def test_programs_are_long_and_mostly_defined():
-    traces = oracle.run_many(["\n".join(generate(seed)) for seed in SEEDS])
+def test_programs_are_long_and_mostly_defined(traces):
     assert 40 < sum(map(len, traces)) / len(traces) < 80
     assert 0.8 < sum(trace[-1] == "END" for trace in traces) / len(traces) < 0.98
 
 
 @needs_oracle
-def test_shrinking_finds_the_few_lines_that_matter():
-    def two_jobs_share_marks(lines: list[str]) -> bool:
-        trace = oracle.run("\n".join(lines))
-        return any("add=2[" in line and "err=[" in line for line in trace)
+def test_shrinking_finds_the_few_lines_that_matter(programs, traces):
+    def marks_meet(trace: list[str]) -> bool:
+        return any("add=1[" in line and "err=[" in line for line in trace)
 
-    seed = next(seed for seed in range(10000) if two_jobs_share_marks(generate(seed)))
-    small = shrink(generate(seed), two_jobs_share_marks)
-    assert two_jobs_share_marks(small)
+    def fails(lines: list[str]) -> bool:
+        return marks_meet(oracle.run("\n".join(lines)))
+
+    program = next(programs[n] for n, trace in enumerate(traces) if marks_meet(trace))
+    small = shrink(program, fails)
+    assert fails(small)
+    assert len(program) > 100
     assert len(small) <= 8
 
 

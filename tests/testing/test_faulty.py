@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 import pausable
-from pausable.testing import FakeEngine, FakeLoop, FaultyEngine, InjectedFault
+from pausable.testing import FakeEngine, FakeLoop, FaultyEngine, InjectedFault, InjectedInterrupt
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ RATES = {
     "early_wake_rate": 0.3,
     "double_rate": 0.3,
     "lose_rate": 0.3,
+    "pause_rate": 0.3,
 }
 
 
@@ -71,7 +72,7 @@ def test_one_rate_does_not_change_what_the_others_do(inner):
 def test_rates_are_met(inner):
     engine = FaultyEngine(inner, seed=1, max_delay_s=1.0, **RATES)
     fates = [engine.faults(number) for number in range(1, 2001)]
-    for field in ("error", "early_wake", "double", "lose"):
+    for field in ("error", "early_wake", "double", "lose", "pause"):
         assert 500 < sum(getattr(fate, field) for fate in fates) < 700
     assert {fate.again for fate in fates} == {0, 1, 2, 3, 4, 5}
     assert all(0 <= fate.delay_s <= 1 for fate in fates)
@@ -155,6 +156,39 @@ def test_an_eagain_storm_passes_and_the_operation_is_accepted(inner, loop):
     assert job.result() == 8
 
 
+def test_a_job_is_paused_in_submit_and_goes_on(inner, loop):
+    engine = FaultyEngine(inner, seed=1, pause_rate=1)
+    job = loop.start(sign, engine)
+    assert (job.paused, inner.submitted) == (True, [])
+    loop.advance(1)
+    inner.run("pow-1")
+    loop.step()
+    assert job.result() == 8
+    assert engine.submit(int).done() is False  # outside a job nothing can be paused
+    assert engine.counts["pauses"] == 1
+
+
+def test_an_interrupt_in_submit_is_no_exception_and_begins_nothing(inner):
+    engine = FaultyEngine(inner, seed=1, interrupt_rate=1)
+    with pytest.raises(InjectedInterrupt, match="operation 1: submit was interrupted") as info:
+        engine.submit(int)
+    assert not isinstance(info.value, Exception)
+    assert info.value.number == 1
+    assert (inner.submitted, engine.counts["interrupts"]) == ([], 1)
+
+
+def test_a_delay_holds_though_an_engine_below_calls_back_twice():
+    with FakeLoop() as loop:
+        fake = FakeEngine()
+        below = FaultyEngine(fake, seed=1, double_rate=1, early_wake_rate=1)
+        engine = FaultyEngine(below, seed=1, max_delay_s=60)
+        job = loop.start(sign, engine)
+        fake.run("pow-1")
+        assert loop.advance(engine.faults(1).delay_s - 0.001) == [job]
+        loop.advance(0.002)
+        assert job.result() == 8
+
+
 def test_a_lost_completion_needs_a_timeout(inner, loop):
     engine = FaultyEngine(inner, seed=1, lose_rate=1)
     job = loop.start(sign, engine, timeout_s=5)
@@ -208,6 +242,8 @@ def test_one_that_is_lost_and_fails_and_is_delayed_is_lost(inner):
         "early_wakes": 0,
         "doubled": 0,
         "lost": 1,
+        "pauses": 0,
+        "interrupts": 0,
     }
 
 
@@ -242,6 +278,7 @@ def test_jobs_under_all_faults_end_in_the_same_way_every_time():
 
     results, counts = outcomes()
     assert (results, counts) == outcomes()
+    assert counts.pop("interrupts") == 0
     assert all(counts.values())
     for part in ("3481", "InjectedFault", "TimeoutError"):
         assert any(part in result for result in results)
@@ -266,7 +303,7 @@ def test_it_wraps_whatever_has_submit():
 
     with FaultyEngine(Plain(), seed=1) as engine:
         assert engine.submit(pow, 2, 5).result() == 32
-    with pytest.raises(TypeError, match="inner has to have submit"):
+    with pytest.raises(TypeError, match="inner has to be an engine or an executor"):
         FaultyEngine(object(), seed=1)
 
 

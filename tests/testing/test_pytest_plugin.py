@@ -420,7 +420,7 @@ def test_tests_without_jobs_collect_no_garbage_and_import_no_fakes(pytester):
 
 
 def test_the_guides_tests_pass(pytester):
-    guide = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "testing.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     pytester.makepyfile("\n".join(blocks))
     pytester.runpytest_inprocess(*PLUGINS).assert_outcomes(passed=5)

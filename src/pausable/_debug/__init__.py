@@ -7,8 +7,6 @@ import threading
 from typing import Final
 
 from pausable import _watch
-from pausable._debug import _locks, _outside, _places, _refusals, _segments
-from pausable._debug._probe import JobProbe
 from pausable._pool import watch_all_pools
 
 __all__ = ["SLOW_SEGMENT_S", "get_debug", "set_debug"]
@@ -60,6 +58,10 @@ def set_debug(enable: bool, *, slow_segment_s: float = SLOW_SEGMENT_S) -> None:
 
 
 def _set(enable: bool, slow_segment_s: float) -> None:
+    # Not with pausable: most who import that do without debug mode.
+    from pausable._debug import _locks, _outside, _places, _refusals, _segments  # noqa: PLC0415
+    from pausable._debug._probe import JobProbe  # noqa: PLC0415
+
     _places.forget()
     if enable:
         _segments.watch(slow_segment_s)

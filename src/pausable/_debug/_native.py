@@ -8,12 +8,12 @@ key, re.sub, a generator's next, a decorator in C) adds hundreds of bytes.
 from __future__ import annotations
 
 import sys
-import traceback
 from types import FrameType
 from typing import Any, Final
 
 from pausable._debug._places import Place, warn_later
 from pausable._fibre import Fibre, Relay
+from pausable._frames import summary
 from pausable._job import JobFibre
 from pausable._state import State
 from pausable.errors import NativeFrameWarning
@@ -75,7 +75,7 @@ def warn_of_native_frames(fibre: JobFibre, name: str) -> None:
         return
     plain = plain_bytes(type(fibre))
     frame, line = next((pair for pair in frames if not _is_ours(pair[0])), frames[0])
-    stack = traceback.StackSummary.extract(reversed(frames))
+    stack = summary(frames)
     warn_later(
         NativeFrameWarning,
         f"job {name!r} was paused with native frames on its stack ({fibre.saved_bytes()} bytes of C"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import Final
 
 from pausable import _job
@@ -11,7 +10,7 @@ from pausable._debug import _native, _segments
 from pausable._debug._locks import Held, warn_of_held
 from pausable._debug._refusals import refuse_bad_places
 from pausable._fibre import Relay
-from pausable._frames import visible
+from pausable._frames import summary, visible
 from pausable._job import JobFibre
 
 __all__ = ["JobProbe"]
@@ -29,7 +28,7 @@ class JobProbe:
         frame = sys._getframe(1)
         while frame.f_back is not None and frame.f_globals.get("__name__") in _STARTING:
             frame = frame.f_back
-        self.created = traceback.StackSummary.extract(reversed(visible(frame)), lookup_lines=False)
+        self.created = summary(visible(frame), lookup_lines=False)
         self.held: Held = {}
         self._segment: _segments.Segment | None = None
         # On greenlet beside the native core, the builtin pause() is a native frame itself.

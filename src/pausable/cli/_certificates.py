@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from pausable.cli._files import discard_stale, open_regular, read_at_most, write_atomically
+from pausable.cli._files import open_regular, read_at_most
 from pausable.cli._key_engine import KeyEngine
 from pausable.cli._keys import PrivateKey, kind_of
-from pausable.cli._outcome import Outcome, deciding, reason_of
+from pausable.cli._outcome import Outcome
 from pausable.cli._output import Refusal, shown
 from pausable.cli._plan import Task
 from pausable.cli._remote_key import remote_key
+from pausable.cli._result import make_result
 from pausable.cli._run import Run
 from pausable.keys.issuing import BadRequest, CertificateIssuer
 
@@ -117,26 +118,16 @@ class Certificates:
         Raises:
             Interrupted: the run was stopped.
         """
-        outcome = deciding(task.path, lambda: self._issue_unless_issued(task))
-        if outcome.what != "issued":
-            discard_stale(task.target)
-        return outcome
+        return make_result(self._run, task, "issued", lambda: self._make(task))
 
-    def _issue_unless_issued(self, task: Task) -> Outcome:
+    def _make(self, task: Task) -> bytes | Outcome:
         try:
             request = _load_request(task.path)
             if self._is_issued(task.target, request):
                 return Outcome(task.path, "skipped", task.target, "has a valid certificate")
-            certificate = self._issuer.issue(request)
+            return self._issuer.issue(request).public_bytes(Encoding.PEM)
         except BadRequest as exc:
             return Outcome(task.path, "refused", None, str(exc))
-        try:
-            content = certificate.public_bytes(Encoding.PEM)
-            self._run.on_disk(write_atomically, task.target, content)
-        except OSError as exc:
-            reason = f"{shown(task.target)} cannot be written: {reason_of(exc)}"
-            return Outcome(task.path, "failed", None, reason)
-        return Outcome(task.path, "issued", task.target)
 
     def _is_issued(self, target: Path, request: x509.CertificateSigningRequest) -> bool:
         """Tell whether a file has a certificate for a request that is valid now."""

@@ -1,7 +1,4 @@
-"""A dask.distributed cluster for a private key's operations.
-
-The private key is never sent: each worker loads it from a file of its own, by the same name.
-"""
+"""A dask.distributed cluster whose workers do what a command needs."""
 
 from __future__ import annotations
 
@@ -12,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pausable.cli._key_worker import KeyFile, sign_with_file
 from pausable.cli._outcome import reason_of
-from pausable.cli._output import Refusal, shown
+from pausable.cli._output import Refusal
 
 __all__ = ["Cluster", "connected"]
 
@@ -55,12 +51,17 @@ class Cluster:
 
 
 @contextmanager
-def connected(address: str, file: KeyFile) -> Iterator[Cluster]:
-    """Yield a cluster whose workers have a key.
+def connected(address: str, attempt: Callable[[], object], remedy: str) -> Iterator[Cluster]:
+    """Yield a cluster whose workers can do what is needed.
+
+    Args:
+        address: of the scheduler.
+        attempt: called by each worker; raises what keeps it from working.
+        remedy: what to do then, for people.
 
     Raises:
         Refusal: distributed is not installed, no scheduler answers, it has no workers, or one of
-            them cannot sign.
+            them cannot do it.
     """
     try:
         from distributed import Client  # noqa: PLC0415  # an extra, and slow to import
@@ -77,7 +78,7 @@ def connected(address: str, file: KeyFile) -> Iterator[Cluster]:
     except (OSError, ValueError, TypeError) as exc:
         raise _no_scheduler(address, exc) from exc
     with client:
-        _refuse_unable(client, address, file)
+        _refuse_unable(client, address, attempt, remedy)
         yield Cluster(client)
 
 
@@ -97,10 +98,10 @@ def _no_scheduler(address: str, exc: Exception) -> Refusal:
     )
 
 
-def _refuse_unable(client: Any, address: str, file: KeyFile) -> None:
-    """Have every worker load the key, so that what is wrong is known before anything is done."""
+def _refuse_unable(client: Any, address: str, attempt: Callable[[], object], remedy: str) -> None:
+    """Have every worker try, so that what is wrong is known before anything is done."""
     try:
-        answers: dict[str, Any] = client.run(sign_with_file, file, 0.0, [], on_error="return")
+        answers: dict[str, Any] = client.run(attempt, on_error="return")
     except Exception as exc:
         raise Refusal(
             f"--engine dask://{address}: the workers cannot be asked ({reason_of(exc)}); are they"
@@ -118,6 +119,5 @@ def _refuse_unable(client: Any, address: str, file: KeyFile) -> None:
             )
         if isinstance(answer, Exception):
             raise Refusal(
-                f"--engine dask://{address}: worker {worker} cannot sign: {answer}; give every"
-                f" worker the key, in a file {shown(file.path)} of its own"
+                f"--engine dask://{address}: worker {worker} cannot be used: {answer}; {remedy}"
             )

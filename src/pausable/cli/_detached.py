@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from pausable.cli._files import discard_stale, open_regular, read_at_most, write_atomically
+from pausable.cli._files import open_regular, read_at_most
 from pausable.cli._key_engine import KeyEngine
-from pausable.cli._outcome import Outcome, deciding, reason_of
-from pausable.cli._output import shown
+from pausable.cli._outcome import Outcome
 from pausable.cli._plan import Task
+from pausable.cli._result import make_result
 from pausable.cli._run import Run
 from pausable.cli._signing import SMALL_BYTES, Bytes, Signer
 
@@ -43,25 +43,16 @@ class DetachedSignatures:
         Raises:
             Interrupted: the run was stopped.
         """
-        outcome = deciding(task.path, lambda: self._sign_unless_signed(task))
-        if outcome.what != "signed":
-            discard_stale(task.target)
-        return outcome
+        return make_result(self._run, task, "signed", lambda: self._make(task))
 
-    def _sign_unless_signed(self, task: Task) -> Outcome:
+    def _make(self, task: Task) -> bytes | Outcome:
         if task.path.stat().st_size > SMALL_BYTES:
             message, is_signed = self._run.on_disk(self._look, task)
         else:
             message, is_signed = self._look(task)
         if is_signed:
             return Outcome(task.path, "skipped", task.target, "has a valid signature")
-        signature = self._engine.sign(*self._signer.arguments(message))
-        try:
-            self._run.on_disk(write_atomically, task.target, signature)
-        except OSError as exc:
-            reason = f"{shown(task.target)} cannot be written: {reason_of(exc)}"
-            return Outcome(task.path, "failed", None, reason)
-        return Outcome(task.path, "signed", task.target)
+        return self._engine.sign(*self._signer.arguments(message))
 
     def _look(self, task: Task) -> tuple[Bytes, bool]:
         """Return what is to be signed, and whether it is signed already."""

@@ -163,7 +163,9 @@ def _dask(options: EngineOptions, private: PrivateKey, _run: Run) -> Iterator[Pl
         private.passphrase_variable,
         fingerprint(private.key),
     )
-    with connected(options.address, file) as cluster:
+    # The private key is never sent: each worker loads it from a file of its own.
+    remedy = f"give every worker the key, in a file {shown(file.path)} of its own"
+    with connected(options.address, partial(sign_with_file, file, 0.0, []), remedy) as cluster:
         operate = partial(sign_with_file, file, options.latency_s)
         yield Place("dask", cluster.client, operate, here=False, watched=cluster.watched)
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import click
 
 import pausable
+from pausable.cli._completion import completion
 from pausable.cli._exit import FAILED, INTERRUPTED
 from pausable.cli._issue_certs import issue_certs
 from pausable.cli._issue_tokens import issue_tokens
 from pausable.cli._output import say
 from pausable.cli._sign import sign
+from pausable.cli.speed._command import speed
 
 __all__ = ["run"]
 
@@ -36,7 +38,7 @@ def hello() -> None:
     run_hello()
 
 
-for command in (sign, issue_certs, issue_tokens):
+for command in (sign, issue_certs, issue_tokens, speed, completion):
     pausable_command.add_command(command)
 
 
@@ -57,7 +59,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def _on_one_line(exc: click.ClickException) -> str:
-    message = exc.format_message().replace("\n", " ")
+    message = exc.format_message().replace("\n\t", " ").replace("\n", " ")
     if isinstance(exc, click.UsageError) and exc.ctx is not None:  # click's own
         message += f" See {exc.ctx.command_path} --help"
     return message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -18,6 +18,7 @@ __all__ = [
     "file_option",
     "json_option",
     "passin_option",
+    "place_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,6 +44,11 @@ class EngineOptions:
     #: Seconds that each trip to the key takes longer, as if it were far away.
     latency_s: float
 
+    @property
+    def name(self) -> str:
+        """What --engine was."""
+        return f"{self.kind}://{self.address}" if self.address else self.kind
+
     def workers_for(self, default: int) -> int:
         """Return how many there are to be."""
         return self.workers or min(default, _MAX_WORKERS)
@@ -63,70 +69,87 @@ def _is_address(address: str) -> bool:
     return bool(host) and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
 
 
+def _complete_engine(_ctx: object, _param: object, begun: str) -> list[str]:
+    return [each for each in ("threads", "processes", "dask://") if each.startswith(begun)]
+
+
 def _check_latency(_ctx: object, _param: object, value: float) -> float:
     if not (math.isfinite(value) and 0 <= value <= _MAX_LATENCY_MS):
         raise click.BadParameter(f"{value} is not in the range 0 to {_MAX_LATENCY_MS:.0f}.")
     return value
 
 
-_ENGINE = (
-    click.option(
-        "--jobs",
-        type=click.IntRange(1, _MAX_JOBS),
-        default=64,
-        show_default=True,
-        help="How many are in flight at once.",
-    ),
+_JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(1, _MAX_JOBS),
+    default=64,
+    show_default=True,
+    help="How many are in flight at once.",
+)
+
+_PLACE = (
     click.option(
         "--engine",
         callback=_parse_engine,
+        shell_complete=_complete_engine,
         default="threads",
         show_default=True,
         metavar="threads|processes|dask://HOST:PORT",
-        help="What does the key operations.",
+        help="What does the operations.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(1, _MAX_WORKERS),
-        help="Threads or processes for key operations.  [default: threads as --jobs, at most"
+        help="Threads or processes for them.  [default: threads as jobs, at most"
         f" {_MAX_WORKERS}; a process for each processor]",
     ),
-    click.option(
-        "--batch",
-        type=click.IntRange(1, _MAX_BATCH),
-        default=1,
-        show_default=True,
-        help="The most key operations that go together.",
-    ),
-    click.option(
-        "--latency-ms",
-        type=float,
-        default=0.0,
-        metavar="MS",
-        callback=_check_latency,
-        help="Make each trip to the key take longer, as to a remote key.",
-    ),
+)
+
+_BATCH = click.option(
+    "--batch",
+    type=click.IntRange(1, _MAX_BATCH),
+    default=1,
+    show_default=True,
+    help="The most key operations that go together.",
+)
+
+_LATENCY = click.option(
+    "--latency-ms",
+    type=float,
+    default=0.0,
+    metavar="MS",
+    callback=_check_latency,
+    help="Make each trip to the key take longer, as to a remote key.",
 )
 
 
 def engine_options(command: F) -> F:
     """Add what says how the key is used; the command gets `jobs` and `engine`, EngineOptions."""
+    return _add(command, (_JOBS, *_PLACE, _BATCH, _LATENCY))
 
+
+def place_options(command: F) -> F:
+    """Add what says where operations are done; the command gets `engine`, EngineOptions."""
+    return _add(command, (*_PLACE, _LATENCY))
+
+
+def _add(command: F, options: Sequence[Callable[[F], F]]) -> F:
     @wraps(command)
     def wrapper(
         *,
         engine: tuple[str, str],
         workers: int | None,
-        batch: int,
         latency_ms: float,
+        batch: int = 1,
         **others: Any,
     ) -> Any:
-        options = EngineOptions(*engine, workers, batch, latency_ms / 1000)
-        return command(engine=options, **others)
+        given = EngineOptions(*engine, workers, batch, latency_ms / 1000)
+        return command(engine=given, **others)
 
-    for option in reversed(_ENGINE):
-        wrapper = option(wrapper)
-    return cast("F", wrapper)
+    added = cast("F", wrapper)
+    for option in reversed(options):
+        added = option(added)
+    return added
 
 
 def file_option(name: str, metavar: str, help: str, *, required: bool = True) -> Callable[[F], F]:  # noqa: A002  # click's name

@@ -1,8 +1,9 @@
-"""Worker processes for a private key's operations.
+"""Worker processes for a private key's operations, and others.
 
 Rules:
 
-* Each loads the key once. They are spawned: to fork a process that has threads is not safe.
+* Each loads the key once, if there is one.
+* They are spawned: to fork a process that has threads is not safe.
 * None outlives the run, however it ends: each holds the end of a pipe, whose other end closes when
   the run is over, is interrupted, or is killed; then it ends at once, in whatever it is doing. The
   executor itself would wait for work under way, and leave its processes behind when it is killed.
@@ -36,14 +37,14 @@ class Processes:
     """An executor of worker processes that have a key.
 
     Args:
-        pem: the key.
+        pem: the key; None: there is none.
         passphrase: the key's.
         workers: how many.
 
     Threads: any.
     """
 
-    def __init__(self, pem: bytes, passphrase: bytes | None, workers: int) -> None:
+    def __init__(self, pem: bytes | None, passphrase: bytes | None, workers: int) -> None:
         self._lock = threading.Lock()
         self._context = _Context()
         self._theirs, self._ours = self._context.Pipe(duplex=False)
@@ -73,7 +74,8 @@ class Processes:
 
     def end(self) -> None:
         """End the processes at once; what they do is lost. Any thread."""
-        self._ours.close()
+        with self._lock:  # two threads that close it would close a descriptor of somebody else
+            self._ours.close()
 
     def __enter__(self) -> Processes:
         return self
@@ -121,10 +123,11 @@ def sign_in_process(latency_s: float, requests: list[Request]) -> Answers:
     return sign_all(_key, requests)
 
 
-def _begin(pem: bytes, passphrase: bytes | None, lifeline: Connection) -> None:
+def _begin(pem: bytes | None, passphrase: bytes | None, lifeline: Connection) -> None:
     global _key
     threading.Thread(target=_end_with, args=[lifeline], daemon=True).start()
-    _key = load(pem, passphrase)
+    if pem is not None:
+        _key = load(pem, passphrase)
 
 
 def _end_with(lifeline: Connection) -> None:

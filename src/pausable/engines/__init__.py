@@ -9,7 +9,7 @@
 * `guard`: limits, time limits, retries, a circuit breaker and a fallback around any of them.
 * `Engine`: the base of your own.
 
-docs/engines.md says how to choose and how to write one.
+The how-to pages "Engines" and "Write an engine" say how to choose and how to write one.
 """
 
 from pausable.engines._batch import BatchEngine, BatchStats

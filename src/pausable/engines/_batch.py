@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from pausable._clock import monotonic
+from pausable._fibre import current
 from pausable._job import can_pause, current_job, pause
 from pausable._patience import POLL_S, check_timeout
 from pausable._pool import all_pools
@@ -17,6 +18,8 @@ from pausable.engines._bundle import Batch
 from pausable.engines._checks import Submits, check_count, check_engine
 from pausable.engines._engine import Engine
 from pausable.engines._executor import ExecutorEngine
+from pausable.engines._origin import Origin, would_need_this_thread
+from pausable.engines._place import Place, loop_runs_here
 from pausable.engines._queue import Limits, Queue, Waiting
 from pausable.engines._ticket import Ticket
 
@@ -124,24 +127,30 @@ class BatchEngine(Engine):
     def stats(self) -> BatchStats:
         """Return figures. Any thread."""
         with self._lock:
-            fill = dict(sorted(self._fill.items()))
+            fill = dict(sorted((+self._fill).items()))
             queues = list(self._queues.values())
             return BatchStats(
                 requests=sum(size * count for size, count in fill.items()),
                 batches=sum(fill.values()),
                 fill=fill,
                 waiting=sum(len(queue.waiting) for queue in queues),
-                in_flight=sum(queue.in_flight for queue in queues),
+                in_flight=sum(len(queue.under_way) for queue in queues),
             )
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _submit_to_wait(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
+    def _submit_to_wait(
+        self, request: tuple[Any, ...], options: dict[str, Any], *, again: bool
+    ) -> Ticket[Any]:
         """Submit, and have the batch go when the other jobs that are ready had their turn too."""
         thread = get_ident() if can_pause() else None
         ticket = self._submit(request, {**options, "thread": thread})
         queue = ticket.data
-        if thread is not None and isinstance(queue, Queue) and thread not in queue.led:
+        if thread is None or not isinstance(queue, Queue) or thread in queue.led:
+            return ticket
+        if again:  # the driver resumes whom an engine turned down when it thinks fit, no sooner
+            self._send(queue)
+        else:
             queue.led.add(thread)
             try:
                 _let_others_go_on()
@@ -155,10 +164,7 @@ class BatchEngine(Engine):
 
     def _begin(self, ticket: Ticket[Any], request: Any, *, thread: int | None) -> None:
         kind = None if self._kind is None else self._kind(request)
-        here = getattr(self._engine, "_here", None)
-        member = Waiting(
-            ticket, request, self._engine if here is None else here(), monotonic(), thread
-        )
+        member = Waiting(ticket, request, Origin.here(), monotonic(), thread)
         with self._lock:
             queue = self._queues.get(kind)
             if queue is None:
@@ -166,7 +172,11 @@ class BatchEngine(Engine):
             ticket.data = queue
             queue.waiting[ticket.generation] = member
         if thread is None or queue.full:
-            self._send(queue)
+            try:
+                self._send(queue)
+            except BaseException:
+                self._cancel(ticket)
+                raise
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         where = ticket.data
@@ -177,40 +187,73 @@ class BatchEngine(Engine):
                 where.waiting.pop(ticket.generation, None)
                 self._forget_if_idle(where)
 
+    def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
+        where = ticket.data
+        if not isinstance(where, Queue):
+            return super()._needs_this_thread(ticket)
+        if not loop_runs_here():
+            return False
+        with self._lock:  # it goes when one of these is back, with the oldest of those
+            under_way = list(where.under_way)
+            places = [member.origin.place for member in where.waiting.values()]
+        return any(batch.needs_this_thread() for batch in under_way) or any(
+            self._would_need_this_thread(place) for place in places
+        )
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return would_need_this_thread(self._engine, place)
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._lock = threading.Lock()
+        self._queues.clear()
+        self._callers.clear()
+
     def _close(self) -> None:
         if self._own is not None:
             self._own.close()
 
     def _send(self, queue: Queue) -> None:
         """Send as many batches as may go now, and see to it that the rest will."""
-        with self._lock:
-            # A batch may be back before it is begun: then the loop below goes on, and not another
-            # one inside it, and so on.
-            if queue.sending:
-                return
-            queue.sending = True
+        # A batch may be back before it is begun: then the loop below goes on, and not another one
+        # inside it, and so on. But not for other stacks: this one may pause while it begins one.
+        stack = current()
+        if stack in queue.sending:
+            return
+        queue.sending.add(stack)
         try:
             while (batch := self._next_batch(queue)) is not None:
                 batch.begin()
-        except BaseException:  # Ctrl-C
-            queue.sending = False
+        except BaseException:  # Ctrl-C, or the job that sends is cancelled
+            call_later(0.0, lambda: self._send(queue))  # the others have nobody else to wait for
             raise
+        finally:
+            queue.sending.discard(stack)
 
     def _next_batch(self, queue: Queue) -> Batch | None:
         with self._lock:
             if not self._closed and queue.worth_sending(monotonic(), self._everybody_waits):
-                batch = Batch(self, self._fn_many, queue.take(), lambda: self._is_back(queue))
-                self._fill[len(batch.requests)] += 1
+                batch = Batch(
+                    self,
+                    self._engine,
+                    self._fn_many,
+                    queue.take(),
+                    lambda batch: self._is_back(queue, batch),
+                )
+                queue.under_way.add(batch)
+                self._fill[len(batch.members)] += 1
                 return batch
-            queue.sending = False
             if not self._closed:
                 self._look_again(queue)
             self._forget_if_idle(queue)
             return None
 
-    def _is_back(self, queue: Queue) -> None:
+    def _is_back(self, queue: Queue, batch: Batch) -> None:
         with self._lock:
-            queue.in_flight -= 1
+            queue.under_way.remove(batch)
+            if not batch.executed:
+                self._fill[len(batch.members)] -= 1
+            queue.put_back([member for member in batch.unserved if member.ticket.running()])
         self._send(queue)
 
     def _everybody_waits(self, queue: Queue) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from pausable._patience import check_timeout
-from pausable.engines._checks import check_count
+from pausable.engines._checks import check_count, check_seconds
 
 __all__ = ["Breaker"]
 
@@ -18,7 +17,8 @@ class Breaker:
     """Opens after `failures` failed attempts in a row; then nothing is attempted for `reset_s`.
 
     After that a single attempt is let through. If it succeeds, the breaker is closed again, else it
-    stays open for as long once more. Guards of the same device may share one.
+    stays open for as long once more; if nothing is heard of it for `reset_s`, another one is let
+    through. Guards of the same device may share one.
 
     Args:
         failures: how many in a row, 1 or more. What was turned down (EAGAIN) is none.
@@ -31,50 +31,64 @@ class Breaker:
 
     def __init__(self, failures: int = 5, reset_s: float = 30.0) -> None:
         check_count("failures", failures)
-        check_timeout(reset_s, "reset_s")
+        check_seconds("reset_s", reset_s)
         self.failures = failures
         self.reset_s = reset_s
         self._lock = threading.Lock()
         self._failed = 0
         self._open_since: float | None = None
-        self._trying = False
+        self._trial_since: float | None = None
+        # Goes up whenever it opens, closes or lets a trial through: what began before, and ends
+        # after, says nothing of how the engine is now.
+        self._phase = 0
 
     @property
     def is_open(self) -> bool:
         """Whether it is open, or lets a single attempt through."""
         return self._open_since is not None
 
-    def allow(self, now: float) -> bool:
-        """Tell whether an attempt may be made; if so, say what became of it."""
-        with self._lock:
-            if self._open_since is None:
-                return True
-            if self._trying or now < self._open_since + self.reset_s:
-                return False
-            self._trying = True
-            return True
+    def allow(self, now: float) -> int | None:
+        """Tell whether an attempt may be made.
 
-    def succeeded(self) -> None:
+        Returns: what to name the attempt by when it has ended, or None: it must not be made.
+        """
+        with self._lock:
+            if self._open_since is not None:
+                waits_since = self._open_since if self._trial_since is None else self._trial_since
+                if now < waits_since + self.reset_s:
+                    return None
+                self._trial_since = now
+                self._phase += 1
+            return self._phase
+
+    def succeeded(self, attempt: int) -> None:
         """Count an attempt that the engine answered, with whatever."""
         with self._lock:
-            self._failed = 0
-            self._open_since = None
-            self._trying = False
+            if attempt == self._phase:
+                self._failed = 0
+                if self._open_since is not None:
+                    self._open_since = self._trial_since = None
+                    self._phase += 1
 
-    def failed(self, now: float) -> None:
+    def failed(self, attempt: int, now: float) -> None:
         """Count an attempt that the engine failed."""
         with self._lock:
-            if self._open_since is not None and not self._trying:
-                return  # it began before: that the breaker is open says it all
-            self._failed += 1
-            if self._trying or self._failed >= self.failures:
-                self._open_since = now
-                self._trying = False
+            if attempt == self._phase:
+                self._failed += 1
+                if self._open_since is not None or self._failed >= self.failures:
+                    self._open_since, self._trial_since = now, None
+                    self._phase += 1
 
-    def undecided(self) -> None:
+    def undecided(self, attempt: int) -> None:
         """Count an attempt that tells nothing: it was turned down, or nobody wanted it any more."""
         with self._lock:
-            self._trying = False
+            if attempt == self._phase and self._open_since is not None:
+                self._trial_since = None  # another one may try at once
+                self._phase += 1
+
+    def forked(self) -> None:
+        """Go on in the child of a fork, where nobody holds the lock."""
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"

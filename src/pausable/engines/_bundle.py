@@ -8,7 +8,8 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from pausable._wait_context import Status
-from pausable.engines._checks import check_future
+from pausable.engines._checks import Submits, cancel_future, check_future, failure_of
+from pausable.engines._origin import needs_this_thread, would_need_this_thread
 from pausable.errors import EngineError
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ class Batch:
     """Requests on their way.
 
     Args:
-        owner: the engine, for messages.
+        owner: the batch engine, for messages.
+        engine: what they are submitted to.
         fn_many: what they are for.
         members: the requests.
-        is_back: called once, when every request has its answer.
+        is_back: called with it, once, just before the requests get their answers, or when they
+            will get none: see `unserved`.
 
     Threads: any.
     """
@@ -32,15 +35,20 @@ class Batch:
     def __init__(
         self,
         owner: object,
+        engine: Submits,
         fn_many: Callable[[list[Any]], Any],
         members: list[Waiting],
-        is_back: Callable[[], object],
+        is_back: Callable[[Batch], object],
     ) -> None:
-        self.requests = [member.request for member in members]
+        self.members = members
+        #: Whether it was, for all that is known: neither turned down nor interrupted.
+        self.executed = True
+        #: Those that have to go again, since whoever sent them was interrupted.
+        self.unserved: list[Waiting] = []
         self._owner = owner
         self._fn_many = fn_many
-        self._here = members[0].here
-        self._tickets = [member.ticket for member in members]
+        self._engine = engine
+        self._origin = members[0].origin
         self._is_back = is_back
         self._wanted = len(members)
         self._lock = threading.Lock()
@@ -49,17 +57,31 @@ class Batch:
 
     def begin(self) -> None:
         """Submit them."""
-        for ticket in self._tickets:
-            ticket.data = self
+        for member in self.members:
+            member.ticket.data = self
+        requests = [member.request for member in self.members]
         try:
-            self._future = self._here.submit(self._fn_many, self.requests)
-            check_future(self._here, self._future)
-            self._future.add_done_callback(self._done)
-        except BaseException as exc:
-            # Whatever it is: nobody else would tell the others, or let the next batch go.
-            self._deliver([self._not_executed(exc)] * len(self._tickets))
-            if not isinstance(exc, Exception):
-                raise
+            future = self._origin.submit(self._engine, (self._fn_many, requests), {})
+            check_future(self._engine, future)
+            with self._lock:
+                self._future = future
+                unwanted = not self._wanted
+            if unwanted:
+                cancel_future(future)
+            future.add_done_callback(self._done)
+        except Exception as exc:  # nobody else would tell them, or let the next batch go
+            self._deliver([self._not_executed(exc)] * len(self.members))
+        except BaseException:  # whoever just sends it is cancelled; the others are not
+            if self._once():
+                self.executed, self.unserved = False, self.members
+                self._is_back(self)
+            raise
+
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can be back only if this thread's event loop goes on."""
+        return needs_this_thread(self._future) or would_need_this_thread(
+            self._engine, self._origin.place
+        )
 
     def one_is_gone(self) -> None:
         """Count a request whose result nobody wants; cancel the batch if no other is left."""
@@ -67,33 +89,39 @@ class Batch:
             self._wanted -= 1
             if self._wanted:
                 return
-        cancel = getattr(self._future, "cancel", None)
-        if cancel is not None:
-            cancel()
+            future = self._future
+        cancel_future(future)
 
     def _done(self, future: Any) -> None:
-        if not future.done():  # an early wake
-            return
-        if getattr(future, "status", None) is Status.EAGAIN:
-            self._deliver(None)
-            return
         try:
-            answers = self._answers(future.result())
+            if not future.done():  # an early wake
+                return
+            if getattr(future, "status", None) is Status.EAGAIN:
+                self._deliver(None)
+                return
+            failure = failure_of(future)
+            if failure is None:
+                answers = self._answers(future.result())
+            else:
+                answers = [failure] * len(self.members)
         except CancelledError as exc:
-            answers = [self._not_executed(exc)] * len(self._tickets)
+            answers = [self._not_executed(exc)] * len(self.members)
         except BaseException as exc:
-            answers = [exc] * len(self._tickets)
+            answers = [exc] * len(self.members)
         self._deliver(answers)
 
     def _deliver(self, answers: list[Any] | None) -> None:
         """Give each ticket its answer; None: the batch was turned down."""
-        with self._lock:
-            if self._delivered:
-                return
-            self._delivered = True
-        # First: what has piled up goes now, not when everybody has been told.
-        self._is_back()
-        for number, ticket in enumerate(self._tickets):
+        if not self._once():
+            return
+        self.executed = answers is not None
+        try:  # first: what has piled up goes now, not when everybody has been told
+            self._is_back(self)
+        finally:
+            self._tell(answers)
+
+    def _tell(self, answers: list[Any] | None) -> None:
+        for number, (ticket, *_) in enumerate(self.members):
             if answers is None:
                 ticket.busy()
             elif isinstance(answers[number], BaseException):
@@ -101,24 +129,28 @@ class Batch:
             else:
                 ticket.finish(answers[number])
 
+    def _once(self) -> bool:
+        with self._lock:
+            first, self._delivered = not self._delivered, True
+            return first
+
     def _answers(self, results: Any) -> list[Any]:
         """Return the results, one for each request.
 
         Raises:
             EngineError: that is not what they are.
         """
-        count = len(self._tickets)
-        answers: list[Any] | None = None
-        if not isinstance(results, (str, bytes, bytearray, Mapping, Set)):
-            try:
-                answers = list(results)
-            except TypeError:
-                pass
-        if answers is None:
+        count = len(self.members)
+        try:
+            if isinstance(results, (str, bytes, bytearray, Mapping, Set)):
+                raise TypeError
+            answers = iter(results)
+        except TypeError:
             raise EngineError(
                 f"{self._fn_many!r} returned a {type(results).__name__} for {count} requests: it"
                 " has to return a list of as many results, in the same order"
-            )
+            ) from None
+        answers = list(answers)  # not above: what a generator raises is its own
         if len(answers) != count:
             raise EngineError(
                 f"{self._fn_many!r} returned {len(answers)} results for {count} requests, and"

@@ -5,10 +5,19 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from pausable._patience import check_timeout
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
-__all__ = ["Submits", "check_count", "check_engine", "check_future"]
+__all__ = [
+    "Submits",
+    "cancel_future",
+    "check_count",
+    "check_engine",
+    "check_future",
+    "check_seconds",
+    "failure_of",
+]
 
 
 class Submits(Protocol):
@@ -31,6 +40,30 @@ def check_engine(name: str, engine: Any) -> Any:
     return engine
 
 
+def cancel_future(future: Any) -> None:
+    """Cancel what a `submit` returned, if that can be done: nobody wants it any more."""
+    cancel = getattr(future, "cancel", None)
+    if cancel is not None:
+        cancel()
+
+
+def failure_of(future: Any) -> BaseException | None:
+    """Return what a future that is done failed with, or None.
+
+    Not by `result()`, if it can be helped: the exception would hold whoever asks, and what that
+    holds, until the next garbage collection.
+    """
+    ask = getattr(future, "exception", None)
+    if ask is not None:
+        exc: BaseException | None = ask()
+        return exc
+    try:
+        future.result()
+    except BaseException as exc:
+        return exc
+    return None
+
+
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """Refuse what is no number of things.
 
@@ -41,6 +74,17 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise TypeError(f"{name} has to be an int, not {value!r}")
     if value < least:
         raise ValueError(f"{name} has to be {least} or more, not {value}")
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Refuse what is no number of seconds.
+
+    Raises:
+        TypeError, ValueError: it is None or no number, or less than 0.
+    """
+    if value is None:
+        raise TypeError(f"{name} has to be a number of seconds, not None")
+    check_timeout(value, name)
 
 
 def check_future(engine: object, future: Any) -> None:

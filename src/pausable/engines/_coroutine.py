@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from pausable._driver import Driver, discard
 from pausable._job import current_fibre
 from pausable._wait_for import wait_for
-from pausable.engines._checks import Submits
 from pausable.engines._engine import Engine
-from pausable.engines._place import Place, own_place, place_of
+from pausable.engines._origin import own_context, place_here
+from pausable.engines._place import Place, own_place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["CoroutineEngine"]
 
@@ -72,7 +66,7 @@ class CoroutineEngine(Engine):
         Pauses: until that is done; outside a job it blocks.
 
         Raises:
-            As of `submit`.
+            Others: as of `submit`.
         """
         _check(fn)
         driver = self._driver()
@@ -95,7 +89,7 @@ class CoroutineEngine(Engine):
     ) -> None:
         assert isinstance(ticket, _LoopTicket)
         ticket.place = place
-        place.begin(ticket, _awaitable(fn, fn(*args, **kwargs)))
+        place.begin(ticket, _awaitable(fn, fn(*args, **kwargs)), own_context())
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         if ticket.data is not None:
@@ -111,8 +105,7 @@ class CoroutineEngine(Engine):
         return None if fibre is None or fibre.blocks else fibre.driver
 
     def _where(self) -> Place:
-        driver = self._driver()
-        place = None if driver is None else place_of(driver)
+        place = None if self._own_loop else place_here()
         if place is None:
             with self._starting:  # the first calls may come from many threads at once
                 self._check_open()
@@ -122,8 +115,16 @@ class CoroutineEngine(Engine):
                     weakref.finalize(self, place.close)  # the thread knows nothing of the engine
         return place
 
-    def _here(self) -> Submits:
-        return _Bound(self, self._where())
+    def _forked(self) -> None:
+        super()._forked()
+        self._starting = threading.Lock()
+
+    def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
+        assert isinstance(ticket, _LoopTicket)
+        return ticket.place.runs_here()
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return not self._own_loop and place is not None and place.runs_here()
 
 
 class _LoopTicket(Ticket[Any]):
@@ -133,25 +134,8 @@ class _LoopTicket(Ticket[Any]):
 
     place: Place
 
-    def needs_this_thread(self) -> bool:
-        """Tell whether to block here would keep it from being completed (see `wait_for`)."""
-        return self.place.runs_here()
-
 
 CoroutineEngine._ticket_type = _LoopTicket
-
-
-class _Bound:
-    """The engine, on the loop that was here."""
-
-    def __init__(self, engine: CoroutineEngine, place: Place) -> None:
-        self._engine = engine
-        self._place = place
-
-    def submit(self, *request: Any, **options: Any) -> Ticket[Any]:
-        fn, *args = request
-        _check(fn)
-        return self._engine._submit((self._place, fn, args, options), {})
 
 
 def _check(fn: Any) -> None:
@@ -166,7 +150,7 @@ def _check(fn: Any) -> None:
 def _awaitable(fn: object, outcome: Any) -> Any:
     if not hasattr(outcome, "__await__"):
         raise EngineError(
-            f"{fn!r} returned {outcome!r}, which cannot be awaited: submit a coroutine function"
-            " here, and a plain one to an ExecutorEngine"
+            f"{fn!r} returned a {type(outcome).__qualname__}, which cannot be awaited: submit a"
+            " coroutine function here, and a plain one to an ExecutorEngine"
         )
     return outcome

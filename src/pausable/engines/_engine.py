@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from pausable import _report
 from pausable._driver import discard
@@ -12,14 +14,18 @@ from pausable._job import current_wait_ctx, pause
 from pausable._patience import POLL_S
 from pausable._wait_context import Status
 from pausable._wait_for import wait_for
-from pausable.engines._checks import Submits
 from pausable.engines._delivery import SUBMITTING, current
+from pausable.engines._origin import needs_this_thread
+from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineClosed, EngineError
 
 __all__ = ["Engine"]
 
 E = TypeVar("E", bound="Engine")
+
+#: All there are.
+_engines: Final[WeakSet[Engine]] = WeakSet()
 
 #: How long a thread that found an engine busy sleeps at first; a job's driver knows for itself.
 _BUSY_S: Final = 0.0005
@@ -40,6 +46,7 @@ class Engine(ABC):
 
     def __init__(self) -> None:
         self._pending: dict[int, Ticket[Any]] = {}
+        _engines.add(self)
         self._closed = False
         self._doubled = 0
 
@@ -130,13 +137,32 @@ class Engine(ABC):
     def _close(self) -> None:  # noqa: B027  # not every engine owns something
         """Let go of what the engine owns. Called once, when every ticket was given up."""
 
-    def _submit_to_wait(self, request: tuple[Any, ...], options: dict[str, Any]) -> Ticket[Any]:
-        """Submit for `call`, which waits for the ticket next. May pause."""
+    def _submit_to_wait(
+        self,
+        request: tuple[Any, ...],
+        options: dict[str, Any],
+        *,
+        again: bool,  # noqa: ARG002
+    ) -> Ticket[Any]:
+        """Submit for `call`, which waits for the ticket next; again: the engine was busy."""
         return self._submit(request, options)
 
-    def _here(self) -> Submits:
-        """Return what begins operations as if it were called here and now, for other threads."""
-        return self
+    def _forked(self) -> None:
+        """Begin anew in the child of a fork: no thread that knows of an operation is there."""
+        error = EngineError(
+            f"{self!r} had begun this before the process was forked: the parent has the result, so"
+            " submit it again here"
+        )
+        for ticket in list(self._pending.values()):
+            ticket.orphan(error)
+
+    def _needs_this_thread(self, ticket: Ticket[Any]) -> bool:
+        """Tell whether an operation can end only if this thread's event loop goes on."""
+        return needs_this_thread(ticket.data)
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:  # noqa: ARG002
+        """Tell the same of what is submitted from that place (see `Origin`)."""
+        return False
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -174,14 +200,19 @@ class Engine(ABC):
     # warns of it).
     def _call(self, request: tuple[Any, ...], options: dict[str, Any]) -> Any:
         delay_s = _BUSY_S
+        again = False
         try:
             while True:
-                ticket = self._submit_to_wait(request, options)
+                ticket = self._submit_to_wait(request, options, again=again)
                 if not ticket.done():
                     _wait_until_done(ticket)
                 if ticket.status is not Status.EAGAIN:
-                    return ticket.result()
+                    try:
+                        return ticket.result()
+                    finally:
+                        del ticket  # what it raises holds this frame: no cycle here
                 delay_s = _let_it_come_to_itself(delay_s)
+                again = True
         except EngineError:
             if (ctx := current_wait_ctx()) is not None:
                 ctx.status = Status.ERR
@@ -211,6 +242,15 @@ class Engine(ABC):
             _report.completed_twice(ticket, self)
 
 
+def _after_fork() -> None:
+    for engine in list(_engines):
+        engine._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _wait_until_done(ticket: Ticket[Any]) -> None:
     """Wait for a ticket, whatever becomes of it; meanwhile the wait context's status is OK.
 
@@ -222,7 +262,8 @@ def _wait_until_done(ticket: Ticket[Any]) -> None:
     try:
         wait_for(ticket)
     except BaseException as exc:
-        if exc is not ticket._exc:  # the job's own cancellation, for one
+        if exc is not ticket._exc:  # the job is cancelled, or Ctrl-C outside of one
+            ticket.cancel()
             raise
     finally:
         # OK would be a promise to whoever pauses next. An error is told until the next operation.

@@ -6,19 +6,34 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+)
+from contextlib import suppress
+from types import FunctionType
+from typing import Any, Final, ParamSpec, TypeVar
 
-from pausable.engines._checks import Submits, check_count, check_engine, check_future
+from pausable._callable import CO_COROUTINE, is_coroutine_function
+from pausable._wait_context import Status
+from pausable.engines._checks import (
+    Submits,
+    cancel_future,
+    check_count,
+    check_engine,
+    check_future,
+    failure_of,
+)
 from pausable.engines._dask import Dask
 from pausable.engines._engine import Engine
+from pausable.engines._origin import would_need_this_thread
+from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["ExecutorEngine", "check_function"]
 
@@ -28,11 +43,12 @@ P = ParamSpec("P")
 #: Held while an engine makes its pool: the first calls may come from many threads at once.
 _starting = threading.Lock()
 
-#: A code object's mark of `async def`, as of inspect, which takes long to import.
-CO_COROUTINE: Final = 0x80
-
 #: As many as `pausable.map` has jobs in flight: they wait, most of the time.
 MAX_WORKERS: Final = 64
+
+#: A process pool that breaks fails every call that it has not begun, and before 3.12 its thread
+#: dies of an InvalidStateError at the first that was cancelled: the others would never be told.
+PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED: Final = sys.version_info < (3, 12)
 
 
 class ExecutorEngine(Engine):
@@ -107,9 +123,13 @@ class ExecutorEngine(Engine):
         future.add_done_callback(ticket)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        cancel = getattr(ticket.data, "cancel", None)
-        if cancel is not None:
-            cancel()
+        future = ticket.data
+        if PROCESS_POOLS_FAIL_WHAT_IS_CANCELLED and type(future) is Future:
+            future.__class__ = _Cancellable
+        cancel_future(future)
+
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return self._executor is not None and would_need_this_thread(self._executor, place)
 
     def _close(self) -> None:
         if self._own is not None and self._own[0] == os.getpid():
@@ -127,6 +147,14 @@ class ExecutorEngine(Engine):
         return self._own[1]
 
 
+class _Cancellable(Future[Any]):
+    """A future that may be failed although it was cancelled, which changes nothing."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with suppress(InvalidStateError):
+            super().set_exception(exception)
+
+
 class _Follower(Ticket[Any]):
     """Is completed as the executor's future is, which calls it then."""
 
@@ -136,20 +164,24 @@ class _Follower(Ticket[Any]):
         if type(future) is not Future and not future.done():  # an early wake: it is told again
             return
         try:
-            value = future.result()
+            exc = failure_of(future)
+            value = future.result() if exc is None else None
         except CancelledError:
             self.give_up(EngineError(f"{self._engine!r}: the executor cancelled the operation"))
-        except BrokenExecutor as exc:
+            return
+        if exc is None:
+            self.finish(value)
+        elif isinstance(exc, BrokenExecutor):
             error = EngineError(
                 f"{self._engine!r}: the executor broke: {exc}; make a new executor, and an engine"
                 " of it"
             )
             error.__cause__ = exc
             self.fail(error)
-        except BaseException as exc:
-            self.fail(exc)
+        elif getattr(future, "status", None) is Status.EAGAIN:  # the executor is an engine
+            self.busy(str(exc))
         else:
-            self.finish(value)
+            self.fail(exc)
 
 
 ExecutorEngine._ticket_type = _Follower
@@ -161,8 +193,9 @@ def check_function(fn: Any) -> None:
     Raises:
         TypeError: it cannot be called, or is a coroutine function.
     """
+    if type(fn) is FunctionType and not fn.__code__.co_flags & CO_COROUTINE:  # nearly always
+        return
     if not callable(fn):
         raise TypeError(f"fn has to be callable, not {fn!r}")
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & CO_COROUTINE:
+    if is_coroutine_function(fn):
         raise TypeError(f"{fn!r} is a coroutine function: submit it to a CoroutineEngine")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import TimeoutError as FuturesTimeout  # not the built-in one on 3.10
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,10 @@ from pausable._patience import check_timeout
 from pausable.engines._breaker import Breaker
 from pausable.engines._checks import Submits, check_count, check_engine
 from pausable.engines._engine import Engine
+from pausable.engines._gate import Gate
 from pausable.engines._guarded import Operation
+from pausable.engines._origin import needs_this_thread, would_need_this_thread
+from pausable.engines._place import Place, loop_runs_here
 from pausable.engines._retry import Budget, Retry
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineBusy, EngineClosed, EngineError, EngineFull
@@ -68,12 +71,15 @@ def guard(
         timeout_s: the longest that an attempt may take, from when the engine was asked; then it is
             cancelled, and fails with `EngineTimeout`.
         deadline_s: the longest that an operation may take, with all its waiting and attempts.
+            Without `retry` and `fallback`, an engine that is busy (EAGAIN) is asked again until
+            then.
         retry: how an operation is tried again that was turned down (EAGAIN) or failed with
             something transient; an int: that many attempts.
         breaker: leaves an engine alone that fails too often: operations fail at once with
             `BreakerOpen`. An int: after so many failures in a row.
         fallback: another engine, which takes the same requests: it is asked, once, when the engine
-            could not do an operation for a transient reason, or is full, or its breaker is open.
+            could not do an operation for a transient reason, is busy or full, or its breaker is
+            open.
         never: called with a request; returns true for one that must never go to the fallback. None:
             one with an argument that has a true attribute `never_falls_back` (a key in an HSM).
         transient: exceptions that are the engine's fault. Others are the operation's own result:
@@ -96,16 +102,24 @@ def guard(
     )
 
 
+def _check_transient(transient: Any) -> None:
+    kinds = transient if isinstance(transient, tuple) else None
+    if kinds is None or not all(isinstance(k, type) and issubclass(k, Exception) for k in kinds):
+        raise TypeError(f"transient has to be a tuple of classes of exceptions, not {transient!r}")
+
+
 def never_falls_back(*request: Any, **options: Any) -> bool:
     """Tell whether a request has to do with something that is marked so, as a key in an HSM."""
     return any(_is_marked(part) for part in (*request, *options.values()))
 
 
 def _is_marked(part: Any) -> bool:
-    """Look at key.sign, at the key, and at what a request may be wrapped in."""
+    """Look at key.sign, at the key, and into partials, sequences, sets and mappings."""
     if isinstance(part, partial):
         return never_falls_back(part.func, *part.args, **part.keywords)
-    if isinstance(part, (tuple, list)):
+    if isinstance(part, Mapping):
+        return never_falls_back(*part, *part.values())
+    if isinstance(part, (tuple, list, Set)):
         return never_falls_back(*part)
     owner = getattr(part, "__self__", None)
     return bool(
@@ -146,6 +160,7 @@ class GuardedEngine(Engine):
             raise TypeError(f"retry has to be a Retry, an int or None, not {retry!r}")
         if not isinstance(breaker, Breaker | None):
             raise TypeError(f"breaker has to be a Breaker, an int or None, not {breaker!r}")
+        _check_transient(transient)
         if not callable(never):
             raise TypeError(f"never has to be a function of a request, or None, not {never!r}")
         self.engine = engine
@@ -155,115 +170,95 @@ class GuardedEngine(Engine):
         self.never = never
         self.transient = transient
         self.timeout_s = timeout_s
-        self._deadline_s = deadline_s
-        self._max_in_flight = max_in_flight
-        self._max_waiting = max_waiting
+        self.deadline_s = deadline_s
+        self._gate = Gate(max_in_flight, max_waiting)
         self._budget = Budget(None if retry is None else retry.budget)
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Operation, None] = OrderedDict()
-        self._in_flight = 0
-        self._moving_up = False
         self._counts: Counter[str] = Counter()
 
     def stats(self) -> GuardStats:
         """Return figures. Any thread."""
         with self._lock:
             counts = {name: self._counts[name] for name in GuardStats._fields[2:]}
-            return GuardStats(self._in_flight, len(self._waiting), **counts)
+        return GuardStats(self._gate.in_flight, self._gate.waiting, **counts)
 
     # -- for its operations ------------------------------------------------------------------------
 
-    def enter(self, operation: Operation) -> None:
-        """Have an operation's next attempt made when there is a place at the engine."""
-        if self._max_in_flight is None:
-            with self._lock:
-                self._in_flight += 1
-            operation.attempt()
-            return
-        with self._lock:
-            if not operation.over:
-                self._waiting[operation] = None
-        self._move_up()
-
-    def leave(self) -> None:
-        """Give a place at the engine to the next."""
-        with self._lock:
-            self._in_flight -= 1
-        if self._max_in_flight is not None:
-            self._move_up()
-
-    def retry_delay_s(self, attempts: int, exc: BaseException) -> float | None:
+    def _retry_delay_s(self, attempts: int, exc: BaseException) -> float | None:
         """Return when to try again what failed with `exc`, or None: not at all."""
         if self.retry is None or isinstance(exc, EngineClosed) or self._closed:
             return None
         delay_s = self.retry.next_delay_s(attempts)
         free = isinstance(exc, EngineBusy)  # nothing was done, and it says when to stop
         if delay_s is not None and not free and not self._budget.spend():
-            self.count("retries_refused")
+            self._count("retries_refused")
             return None
         if delay_s is not None:
-            self.count("retries")
+            self._count("retries")
         return delay_s
 
-    def count(self, what: str) -> None:
+    def _count(self, what: str) -> None:
         """Count something for `stats`."""
         with self._lock:
             self._counts[what] += 1
+
+    def _is_blocked(self, operation: Operation) -> bool:
+        """Tell whether an operation can end only if this thread's event loop goes on."""
+        if not loop_runs_here():
+            return False
+        ahead: set[Any] = {operation}
+        if operation.future is None:  # it has its turn after these
+            ahead |= self._gate.everybody()
+        return any(
+            needs_this_thread(one.future) or self._would_need_this_thread(one.origin.place)
+            for one in ahead
+        )
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _begin(self, ticket: Ticket[Any], *request: Any, **options: Any) -> None:
         operation = ticket.data = Operation(self, ticket, request, options)
-        self.count("operations")
+        self._count("operations")
         self._budget.earn()
-        if self._deadline_s is not None:
-            operation.limit(self._deadline_s)
-        if self._is_full():
-            self.count("refused")
-            error = EngineFull(
-                f"{self!r}: {self._max_waiting} operations wait, and no more may (max_waiting):"
-                " try again later"
-            )
-            if self.fallback is None:
-                operation.give_up()
-                raise error
-            operation.refuse(error)
-        else:
-            self.enter(operation)
+        try:
+            if self.deadline_s is not None:
+                operation.limit(self.deadline_s)
+            if self._gate.is_full():
+                self._refuse(operation)
+            else:
+                self._gate.enter(operation)
+        except BaseException:
+            operation.give_up()
+            raise
+
+    def _refuse(self, operation: Operation) -> None:
+        self._count("refused")
+        error = EngineFull(
+            f"{self!r}: {self._gate.max_waiting} operations wait, and no more may (max_waiting):"
+            " try again later"
+        )
+        if self.fallback is None:
+            raise error
+        operation.refuse(error)
+
+    def close(self) -> None:
+        """Accept nothing more, and fail what waits and what is under way. Twice is once."""
+        self._gate.close()
+        super().close()
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._lock = threading.Lock()
+        self._gate = Gate(self._gate.max_in_flight, self._gate.max_waiting)
+        self._budget = self._budget.anew()
+        if self.breaker is not None:
+            self.breaker.forked()
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         if isinstance(ticket.data, Operation):
-            ticket.data.give_up()  # first: it does not enter any more then
-            with self._lock:
-                self._waiting.pop(ticket.data, None)
+            ticket.data.give_up()
 
-    def _is_full(self) -> bool:
-        if self._max_waiting is None or self._max_in_flight is None:
-            return False
-        with self._lock:
-            return (
-                self._in_flight >= self._max_in_flight and len(self._waiting) >= self._max_waiting
-            )
-
-    def _move_up(self) -> None:
-        with self._lock:
-            # An attempt may end before it has begun, and so on: a loop, not a tower of calls.
-            if self._moving_up:
-                return
-            self._moving_up = True
-        try:
-            while (operation := self._next()) is not None:
-                operation.attempt()
-        except BaseException:  # Ctrl-C, or the job that submits is cancelled
-            self._moving_up = False
-            self._move_up()  # the others have nobody else to wait for
-            raise
-
-    def _next(self) -> Operation | None:
-        with self._lock:
-            full = self._max_in_flight is not None and self._in_flight >= self._max_in_flight
-            if full or not self._waiting or self._closed:
-                self._moving_up = False
-                return None
-            self._in_flight += 1
-            return self._waiting.popitem(last=False)[0]
+    def _would_need_this_thread(self, place: Place | None) -> bool:
+        return would_need_this_thread(self.engine, place) or (
+            self.fallback is not None and would_need_this_thread(self.fallback, place)
+        )

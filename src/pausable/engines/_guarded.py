@@ -10,17 +10,21 @@ Rules:
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pausable import _report
 from pausable._clock import drivers_clock
+from pausable._patience import POLL_S
 from pausable._timer import Timer, call_later
 from pausable._wait_context import Status
-from pausable.engines._checks import Submits, check_future
+from pausable.engines._checks import Submits, cancel_future, check_future, failure_of
+from pausable.engines._origin import Origin
+from pausable.engines._retry import Retry
 from pausable.errors import BreakerOpen, EngineBusy, EngineError, EngineTimeout
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from pausable.engines._ticket import Ticket
 
 __all__ = ["Operation"]
+
+#: How an engine that is busy is asked again where only a deadline says when to stop.
+_POLITELY: Final = Retry(sys.maxsize, delay_s=POLL_S, max_delay_s=POLL_S)
 
 
 class Operation:
@@ -43,8 +50,8 @@ class Operation:
         self.request = request
         self.options = options
         self._guard = guard
-        self._engine = _here(guard.engine)
-        self._fallback = None if guard.fallback is None else _here(guard.fallback)
+        self.origin = Origin.here()
+        self._fallback = guard.fallback
         self._clock = drivers_clock()
         self._lock = threading.Lock()
         self._attempts = 0
@@ -57,6 +64,16 @@ class Operation:
     def over(self) -> bool:
         """Whether it has ended."""
         return self._over
+
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can end only if this thread's event loop goes on."""
+        return self._guard._is_blocked(self)
+
+    @property
+    def future(self) -> Any:
+        """What is under way for it, or None: it waits for its turn."""
+        attempt = self._attempt
+        return None if attempt is None or attempt.over else attempt.future
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -79,18 +96,24 @@ class Operation:
         """Ask the engine; a place at it is taken already."""
         self._attempts += 1
         breaker = self._guard.breaker
-        if breaker is not None and not breaker.allow(self.now()):
-            self._guard.leave()
+        phase = 0 if breaker is None else breaker.allow(self.now())
+        if phase is None:
+            self._guard._gate.leave(self)
             error = BreakerOpen(f"{self._guard!r} is left alone for a while: it failed too often")
             error.__cause__ = self._failure
             self.refuse(error)
             return
-        attempt = _Attempt(self, self._engine, None)
+        attempt = _Attempt(self, self._guard.engine, None, phase)
         if not self._begin(attempt):
-            self._leave(failed=None)
+            self._leave(attempt, failed=None)
 
-    def refuse(self, exc: BaseException) -> None:
-        """End it without (another) attempt, or have the fallback do it."""
+    def refuse(self, exc: BaseException, *, again: bool = False) -> None:
+        """End it without (another) attempt, or have the fallback do it.
+
+        Args:
+            exc: why.
+            again: whoever submitted it may do that again soon (EAGAIN).
+        """
         fallback, self._fallback = self._fallback, None
         if fallback is not None and not self._over:
             try:
@@ -98,17 +121,33 @@ class Operation:
             except Exception as error:  # who knows: so it must not
                 never, exc = True, _because(f"{self._guard.never!r} raised {error!r}", error)
             if not never:
-                self._guard.count("fallbacks")
+                self._guard._count("fallbacks")
                 self._begin(_Attempt(self, fallback, exc))
                 return
-        self._end(lambda: self.ticket.fail(exc))
+        if not again:
+            self._end(lambda: self.ticket.fail(exc))
+        elif self._guard.deadline_s is None:
+            self._end(lambda: self.ticket.busy(str(exc)))
+        else:  # whoever is turned down submits again, and would get a new deadline
+            self._guard._count("retries")
+            self._enter_later(_POLITELY.next_delay_s(self._attempts))
+
+    def interrupted(self, attempt: _Attempt, exc: BaseException) -> None:
+        """Go on elsewhere: whoever was just making an attempt, maybe another job, was cancelled."""
+        if attempt.instead_of is not None:
+            self._end(lambda: self.ticket.fail(_because("the fallback was interrupted", exc)))
+            return
+        self._leave(attempt, failed=None)
+        self._attempts -= 1
+        self._enter_later(0.0)
 
     def give_up(self) -> None:
         """Have nothing more done: nobody wants it, or its time is over."""
         if self._stop():
             attempt, self._attempt = self._attempt, None
             if attempt is not None and attempt.give_up() and attempt.instead_of is None:
-                self._leave(failed=None)
+                self._leave(attempt, failed=None)
+        self._guard._gate.forget(self)
 
     def ended(self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool) -> None:
         """Go on, or end: an attempt has ended.
@@ -119,8 +158,9 @@ class Operation:
             exc: or what it failed with.
             again: the engine turned it down, as EAGAIN.
         """
+        self._attempt = None  # which holds us
         if attempt.instead_of is None:
-            self._decide(value, exc, again)
+            self._decide(attempt, value, exc, again)
             return
         if exc is not None and exc.__context__ is None:
             exc.__context__ = attempt.instead_of  # why the fallback was asked at all
@@ -136,43 +176,54 @@ class Operation:
         attempt.begin(self._guard.timeout_s)
         return True
 
-    def _leave(self, *, failed: bool | None) -> None:
+    def _leave(self, attempt: _Attempt, *, failed: bool | None) -> None:
         """Give the place at the engine to the next, and tell the breaker how it was there."""
         breaker = self._guard.breaker
         if breaker is not None:
             if failed is None:
-                breaker.undecided()
+                breaker.undecided(attempt.phase)
             elif failed:
-                breaker.failed(self.now())
+                breaker.failed(attempt.phase, self.now())
             else:
-                breaker.succeeded()
-        self._guard.leave()
+                breaker.succeeded(attempt.phase)
+        self._guard._gate.leave(self)
 
-    def _decide(self, value: Any, exc: BaseException | None, again: bool) -> None:
+    def _decide(
+        self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool
+    ) -> None:
         turned_down = again or isinstance(exc, EngineBusy)
         failed = exc is not None and (turned_down or isinstance(exc, self._guard.transient))
         self._failure = exc
-        self._leave(failed=None if turned_down else failed)
+        try:
+            self._leave(attempt, failed=None if turned_down else failed)
+        finally:  # letting the next one in may be interrupted; this one has its answer
+            self._conclude(value, exc, failed=failed, again=again)
+
+    def _conclude(
+        self, value: Any, exc: BaseException | None, *, failed: bool, again: bool
+    ) -> None:
         if exc is None:
             self._end(lambda: self.ticket.finish(value))
         elif not failed:
             self._end(lambda: self.ticket.fail(exc))
-        elif (delay_s := self._guard.retry_delay_s(self._attempts, exc)) is not None:
-            with self._lock:
-                if not self._over:
-                    self._timers.append(self.call_later(delay_s, self._enter))
-        elif again and self._guard.retry is None:
-            self._end(lambda: self.ticket.busy(str(exc)))
+        elif (delay_s := self._guard._retry_delay_s(self._attempts, exc)) is not None:
+            self._enter_later(delay_s)
         else:
-            self.refuse(exc)
+            self.refuse(exc, again=again and self._guard.retry is None)
+
+    def _enter_later(self, delay_s: float | None) -> None:
+        assert delay_s is not None
+        with self._lock:
+            if not self._over:
+                self._timers.append(self.call_later(delay_s, self._enter))
 
     def _enter(self) -> None:
-        self._guard.enter(self)
+        self._guard._gate.enter(self)
 
     def _out_of_time(self, deadline_s: float) -> None:
         error = EngineTimeout(f"{self.ticket!r} was not done after {deadline_s} s (deadline_s)")
         if self.ticket.give_up(error):  # and so has us give up whatever is under way
-            self._guard.count("timeouts")
+            self._guard._count("timeouts")
 
     def _end(self, tell: Callable[[], object]) -> None:
         if self._stop():
@@ -197,71 +248,85 @@ class _Attempt:
         operation: whose.
         engine: the engine, or its fallback.
         instead_of: what led to the fallback; None: it is the engine itself.
+        phase: what its breaker knows the attempt by.
     """
 
     def __init__(
-        self, operation: Operation, engine: Submits, instead_of: BaseException | None
+        self,
+        operation: Operation,
+        engine: Submits,
+        instead_of: BaseException | None,
+        phase: int = 0,
     ) -> None:
         self.instead_of = instead_of
+        self.phase = phase
         self._operation = operation
         self._engine = engine
         self._lock = threading.Lock()
         self._over = False
-        self._future: Any = None
+        self.future: Any = None
         self._timer: Timer | None = None
 
     def begin(self, timeout_s: float | None) -> None:
         """Submit the operation's request."""
         operation = self._operation
         try:
-            future = self._engine.submit(*operation.request, **operation.options)
+            future = operation.origin.submit(self._engine, operation.request, operation.options)
             check_future(self._engine, future)
+            with self._lock:
+                self.future = future
+                given_up = self._over
+                if not given_up and timeout_s is not None and not future.done():
+                    self._timer = operation.call_later(timeout_s, lambda: self._too_long(timeout_s))
+            if given_up:  # meanwhile, by another thread
+                _cancel(future)
+            else:
+                future.add_done_callback(self._done)
         except Exception as exc:
             self._end(None, exc)
-            return
         except BaseException as exc:  # cancelled, or Ctrl-C: but others wait for the place
-            self._end(None, _because("the attempt was interrupted", exc))
+            if self._once():
+                operation.interrupted(self, exc)
             raise
-        with self._lock:
-            self._future = future
-            given_up = self._over
-            if not given_up and timeout_s is not None and not future.done():
-                self._timer = operation.call_later(timeout_s, lambda: self._too_long(timeout_s))
-        if given_up:  # meanwhile, by another thread
-            _cancel(future)
-        else:
-            future.add_done_callback(self._done)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._over
 
     def give_up(self) -> bool:
         """Cancel it; return False if it was over."""
         if not self._once():
             return False
-        if self._future is not None:
-            _cancel(self._future)
+        if self.future is not None:
+            _cancel(self.future)
         return True
 
     def _done(self, future: Any) -> None:
-        if not future.done():  # an early wake
-            return
         try:
-            value = future.result()
+            if not future.done():  # an early wake
+                return
+            failure = failure_of(future)
+            value = future.result() if failure is None else None
+            again = getattr(future, "status", None) is Status.EAGAIN
         except CancelledError as exc:
             self._end(None, _because(f"{self._engine!r} cancelled the operation", exc))
         except BaseException as exc:
-            self._end(None, exc, again=getattr(future, "status", None) is Status.EAGAIN)
+            self._end(None, exc)
         else:
-            self._end(value, None)
+            self._end(value, failure, again=again)
 
     def _too_long(self, timeout_s: float) -> None:
         guard = self._operation._guard
         error = EngineTimeout(f"{guard!r}: no answer after {timeout_s} s (timeout_s)")
         if self._once():
-            guard.count("timeouts")
-            _cancel(self._future)
+            guard._count("timeouts")
+            _cancel(self.future)
             self._operation.ended(self, None, error, False)
 
     def _end(self, value: Any, exc: BaseException | None, *, again: bool = False) -> None:
         if self._once():
+            self.future = None  # which holds us
             self._operation.ended(self, value, exc, again)
 
     def _once(self) -> bool:
@@ -275,18 +340,11 @@ class _Attempt:
         return True
 
 
-def _here(engine: Submits) -> Submits:
-    here = getattr(engine, "_here", None)
-    return engine if here is None else here()
-
-
 def _cancel(future: Any) -> None:
-    cancel = getattr(future, "cancel", None)
-    if cancel is not None:
-        try:
-            cancel()
-        except Exception:  # it may be the loop's that was closed; nobody wants the result
-            _report.cancel_failed(future, "an attempt")
+    try:
+        cancel_future(future)
+    except Exception:  # it may be the loop's that was closed; nobody wants the result
+        _report.cancel_failed(future, "an attempt")
 
 
 def _because(message: str, exc: BaseException) -> EngineError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 from pausable._driver import Driver, discard
@@ -14,7 +15,7 @@ from pausable._thread_local import get_ident
 from pausable.engines._ticket import Ticket
 from pausable.errors import EngineError
 
-__all__ = ["Place", "own_place", "place_of"]
+__all__ = ["Place", "loop_runs_here", "own_place", "place_of"]
 
 JOIN_TIMEOUT_S: Final = 5.0  # a coroutine that blocks its loop must not hang close()
 
@@ -22,7 +23,7 @@ JOIN_TIMEOUT_S: Final = 5.0  # a coroutine that blocks its loop must not hang cl
 class Place(Protocol):
     """A running event loop. Any thread."""
 
-    def begin(self, ticket: Ticket[Any], awaitable: Any) -> None:
+    def begin(self, ticket: Ticket[Any], awaitable: Any, context: Context) -> None:
         """Have it awaited in a task of its own, and the ticket completed with what comes of it."""
 
     def alive(self) -> bool:
@@ -45,53 +46,75 @@ def place_of(driver: Driver) -> Place | None:
     return None if token is None else _TrioPlace(token)
 
 
+def loop_runs_here() -> bool:
+    """Tell whether an event loop runs in this thread."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return True
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
 def own_place() -> Place:
     """Start an asyncio loop in a background thread."""
     return _ThreadPlace()
 
 
 async def _complete(ticket: Ticket[Any], awaitable: Any) -> None:
+    if ticket.done():  # cancelled before it began
+        discard(awaitable)
+        return
     try:
         value = await awaitable
-    except Exception as exc:
-        ticket.fail(exc)
+    except (Exception, SystemExit, KeyboardInterrupt) as exc:
+        ticket.fail(exc)  # and that is all: these would end the loop, with what others await there
     except BaseException as exc:  # cancelled: by us (then it is too late), or with its loop
-        error = EngineError(f"{ticket!r} was cancelled on its loop")
-        error.__cause__ = exc
-        ticket.fail(error)
+        _cancelled(ticket, exc)
         raise
     else:
         ticket.finish(value)
+    finally:
+        del ticket, awaitable  # what was raised holds this frame: no cycle here
+
+
+def _cancelled(ticket: Ticket[Any], cause: BaseException | None) -> None:
+    error = EngineError(f"{ticket!r} was cancelled on its loop")
+    error.__cause__ = cause
+    ticket.fail(error)
 
 
 class _AsyncioPlace:
     def __init__(self, loop: Any) -> None:
         self._loop = loop
 
-    def begin(self, ticket: Ticket[Any], awaitable: Any) -> None:
+    def begin(self, ticket: Ticket[Any], awaitable: Any, context: Context) -> None:
         task: Any = None
 
         def start() -> None:
             nonlocal task
-            if ticket.done():  # cancelled before it began
-                discard(awaitable)
-                return
             task = self._loop.create_task(_complete(ticket, awaitable))
+            task.add_done_callback(ended)
+
+        def ended(_task: object) -> None:
+            discard(awaitable)  # the task may have been cancelled before its first step
+            if ticket.running():
+                _cancelled(ticket, None)
 
         def cancel() -> None:
             with suppress(RuntimeError):  # the loop is closed: nothing goes on there
                 self._loop.call_soon_threadsafe(lambda: task and task.cancel())
 
         ticket.data = cancel
+        if self.runs_here() and self._loop.get_task_factory() is None:
+            # At once: if the loop is about to end, it cancels the tasks that there are. Not with a
+            # factory, which may take the first step on the stack of whoever submits.
+            context.run(start)
+            return
         try:
-            self._call_soon(start)
+            # The task's changes to its variables are its own.
+            self._loop.call_soon_threadsafe(start, context=context)
         except RuntimeError as exc:
             discard(awaitable)
             raise EngineError(f"{self._loop!r} is closed: nothing can be awaited there") from exc
-
-    def _call_soon(self, start: Callable[[], None]) -> None:
-        # With the submitter's context variables; its changes to them are the task's own.
-        self._loop.call_soon_threadsafe(start, context=copy_context())
 
     def alive(self) -> bool:
         return not self._loop.is_closed()
@@ -147,7 +170,7 @@ class _TrioPlace:
     def __init__(self, token: Any) -> None:
         self._token = token
 
-    def begin(self, ticket: Ticket[Any], awaitable: Any) -> None:
+    def begin(self, ticket: Ticket[Any], awaitable: Any, context: Context) -> None:
         import trio
 
         scope = trio.CancelScope()
@@ -157,12 +180,12 @@ class _TrioPlace:
                 await _complete(ticket, awaitable)
 
         def start() -> None:
-            if ticket.done():
-                discard(awaitable)
-            else:
+            try:
                 trio.lowlevel.spawn_system_task(body, context=context)
+            except RuntimeError as exc:  # the run is about to end
+                discard(awaitable)
+                _cancelled(ticket, exc)
 
-        context = copy_context()
         ticket.data = lambda: self._soon(scope.cancel)
         if not self._soon(start):
             discard(awaitable)

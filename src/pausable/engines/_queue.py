@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pausable._timer import Timer
-    from pausable.engines._checks import Submits
+    from pausable.engines._bundle import Batch
+    from pausable.engines._origin import Origin
     from pausable.engines._ticket import Ticket
 
 __all__ = ["Limits", "Queue", "Waiting"]
@@ -35,8 +36,7 @@ class Waiting(NamedTuple):
 
     ticket: Ticket[Any]
     request: Any
-    #: What begins a batch in the place where the request was made.
-    here: Submits
+    origin: Origin
     since: float
     #: The thread, if it was a job that made it and waits for it now.
     thread: int | None
@@ -48,23 +48,23 @@ class Queue:
     Threads: one at a time; the engine's lock sees to that.
     """
 
-    __slots__ = ("_limits", "in_flight", "kind", "led", "sending", "timer", "waiting")
+    __slots__ = ("_limits", "kind", "led", "sending", "timer", "under_way", "waiting")
 
     def __init__(self, kind: Hashable, limits: Limits) -> None:
         self.kind = kind
         self.waiting: dict[int, Waiting] = {}  # by generation, the oldest first
-        self.in_flight = 0
+        self.under_way: set[Batch] = set()
         #: Threads in which a job will look again when the others had their turn.
         self.led: set[int] = set()
-        #: Whether a thread is sending from it: that one goes on as long as there is something.
-        self.sending = False
+        #: Stacks that are sending from it: each goes on as long as there is something.
+        self.sending: set[Any] = set()
         self.timer: Timer | None = None
         self._limits = limits
 
     @property
     def idle(self) -> bool:
         """Whether it can be forgotten."""
-        return not self.waiting and not self.in_flight and not self.led
+        return not self.waiting and not self.under_way
 
     @property
     def full(self) -> bool:
@@ -74,7 +74,7 @@ class Queue:
     @property
     def may_send(self) -> bool:
         """Whether something waits, and a batch may be under way with it."""
-        return bool(self.waiting) and self.in_flight < self._limits.max_in_flight
+        return bool(self.waiting) and len(self.under_way) < self._limits.max_in_flight
 
     def worth_sending(self, now: float, complete: Callable[[Queue], bool]) -> bool:
         """Tell whether a batch is to be sent now.
@@ -93,8 +93,13 @@ class Queue:
         oldest = next(iter(self.waiting.values()))
         return 0.0 if (most := self._limits.max_delay_s) is None else oldest.since + most - now
 
+    def put_back(self, members: list[Waiting]) -> None:
+        """Have requests wait again, before the others."""
+        for member in members:
+            member.ticket.data = self
+        self.waiting = {member.ticket.generation: member for member in members} | self.waiting
+
     def take(self) -> list[Waiting]:
         """Take the oldest requests, as many as go together."""
         numbers = list(self.waiting)[: self._limits.max_batch]
-        self.in_flight += 1
         return [self.waiting.pop(number) for number in numbers]

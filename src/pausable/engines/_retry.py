@@ -12,8 +12,7 @@ import random
 import threading
 from typing import Final
 
-from pausable._patience import check_timeout
-from pausable.engines._checks import check_count
+from pausable.engines._checks import check_count, check_seconds
 
 __all__ = ["Budget", "Retry"]
 
@@ -54,8 +53,8 @@ class Retry:
         seed: int | None = None,
     ) -> None:
         check_count("attempts", attempts)
-        check_timeout(delay_s, "delay_s")
-        check_timeout(max_delay_s, "max_delay_s")
+        check_seconds("delay_s", delay_s)
+        check_seconds("max_delay_s", max_delay_s)
         if budget is not None and not budget >= 0:
             raise ValueError(f"budget has to be 0 or more retries, or None, not {budget!r}")
         self.attempts = attempts
@@ -82,6 +81,10 @@ class Budget:
         self._share = share
         self._lock = threading.Lock()
         self._left = RESERVE
+
+    def anew(self) -> Budget:
+        """Return another one of the kind."""
+        return Budget(self._share)
 
     def earn(self) -> None:
         """Count an operation."""

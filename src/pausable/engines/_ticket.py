@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -96,6 +97,13 @@ class Ticket(Generic[T]):
         """Tell whether it was cancelled by `cancel`."""
         return self._state is CANCELLED
 
+    def needs_this_thread(self) -> bool:
+        """Tell whether it can end only if this thread's event loop goes on.
+
+        `wait_for` refuses to block on it then: nothing would ever complete it.
+        """
+        return self._state is PENDING and self._engine._needs_this_thread(self)
+
     @property
     def status(self) -> Status:
         """OK: accepted or finished. EAGAIN: the engine was busy. ERR: it failed.
@@ -114,16 +122,17 @@ class Ticket(Generic[T]):
             concurrent.futures.CancelledError: it was cancelled.
             Others: as of `wait_for`.
         """
-        if self._state is PENDING:
-            return wait_for(self, timeout_s)
-        if self._state is CANCELLED:
-            raise CancelledError(f"{self!r}")
-        if self._exc is not None:
-            try:  # of one exception for many operations each has the engine's traceback, no more
+        try:
+            if self._state is PENDING:
+                return wait_for(self, timeout_s)
+            if self._state is CANCELLED:
+                raise CancelledError(f"{self!r}")
+            if self._exc is not None:
+                # Of one exception for many operations each has the engine's traceback, no more.
                 raise self._exc.with_traceback(self._tb)
-            finally:
-                self = None  # type: ignore[assignment]  # noqa: PLW0642  # no cycle here
-        return self._value
+            return self._value
+        finally:
+            self = None  # type: ignore[assignment]  # noqa: PLW0642  # no cycle here
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Return what the operation raised, or None; else as `result`."""
@@ -178,6 +187,8 @@ class Ticket(Generic[T]):
         """
         if not isinstance(exc, BaseException):
             raise TypeError(f"exc has to be an exception, not {exc!r}")
+        if (tb := exc.__traceback__) is not None and tb.tb_frame is sys._getframe(1):
+            exc.__traceback__ = tb.tb_next  # whoever caught it here to tell us: no cycle by it
         return self._complete(FAILED, None, exc)
 
     def busy(self, why: str = "") -> bool:
@@ -194,6 +205,12 @@ class Ticket(Generic[T]):
         callbacks = self._end(GIVEN_UP, None, exc)
         if callbacks:
             deliver(callbacks, self)
+
+    def orphan(self, exc: BaseException) -> None:
+        """Fail it in the child of a fork, where nobody waits for it: its thread is not there."""
+        self._lock = _new_lock()  # somebody may have held it
+        self._callbacks.clear()
+        self._end(GIVEN_UP, None, exc)
 
     def _give_up(self, state: _State, exc: BaseException | None) -> bool:
         callbacks = self._end(state, None, exc)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
-from typing import Any, NoReturn, Protocol, SupportsIndex, TypeGuard
+from typing import Any, NoReturn, SupportsIndex, TypeGuard
 
 from cryptography.hazmat.primitives import serialization
 
 from pausable import PausableError, wait_for
 from pausable._wait_for import Completable
+from pausable.engines import Submits
 from pausable.errors import EngineError
 
 __all__ = ["Buffer", "PausingKey", "Submits", "check_engine", "frozen"]
 
 Buffer = bytes | bytearray | memoryview
-
-
-class Submits(Protocol):
-    """What does the slow work: concurrent.futures.Executor and its kind.
-
-    If it has `call(fn, *args)` too, which submits and waits, that is used.
-    """
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Completable[Any]:
-        """Have fn(*args, **kwargs) called elsewhere; return a future of its result."""
 
 
 def check_engine(engine: object) -> None:
@@ -34,6 +26,16 @@ def check_engine(engine: object) -> None:
             f"engine has to have submit(fn, *args), as a concurrent.futures.Executor, not"
             f" {engine!r}; pass ThreadPoolExecutor(64), for instance"
         )
+    try:
+        inspect.signature(engine.submit).bind(check_engine, engine)  # type: ignore[attr-defined]
+    except TypeError:
+        raise TypeError(
+            f"submit of {engine!r} does not take a function and its arguments, as keys need: pass"
+            " an engine of functions, such as ExecutorEngine (a BatchEngine takes requests of its"
+            " own)"
+        ) from None
+    except ValueError:  # nothing is known of it: it is written in C, for one
+        pass
 
 
 def frozen(data: Buffer) -> bytes:

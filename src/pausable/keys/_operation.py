@@ -49,7 +49,7 @@ class Operation:
                 " pausing(key, engine, send_key=True), or use an engine of this process"
             )
         der = self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        return _received, (der, self.__name__)
+        return _received, (der, self.__name__, self.never_falls_back)
 
 
 class Peer:
@@ -63,8 +63,9 @@ class Peer:
         return _received_peer, (der,)
 
 
-def _received(der: bytes, method: str) -> Operation:
-    return Operation(_loaded(der), method, may_send=False)
+def _received(der: bytes, method: str, never_falls_back: bool) -> Operation:
+    # It may be sent on: a cluster's scheduler has it first, and then one of the workers.
+    return Operation(_loaded(der), method, may_send=True, never_falls_back=never_falls_back)
 
 
 def _received_peer(der: bytes) -> Peer:

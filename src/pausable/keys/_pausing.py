@@ -43,8 +43,9 @@ def pausing(key: Key, engine: Submits, *, send_key: bool = False) -> Key:
     Args:
         key: RSA, EC, Ed25519, Ed448, X25519 or X448: a key of `cryptography`, or of another
             library that implements its classes and blocks.
-        engine: a `concurrent.futures.Executor`, or whatever else has `submit(fn, *args)` that
-            returns a future.
+        engine: a `concurrent.futures.Executor`, one of `pausable.engines`, or whatever else has
+            `submit(fn, *args)` that returns a future. If it has `call(fn, *args)` too, which
+            submits and waits, that is used.
         send_key: whether an engine of other processes may be sent the private key, pickled.
 
     Raises:

@@ -139,9 +139,10 @@ class RemoteRSAKey(RemoteKey, RSAKind):
 
     def decrypt(self, ciphertext: Buffer, padding: AsymmetricPadding) -> bytes:
         _check_padding(padding, (PKCS1v15, OAEP), "decrypt")
-        if len(ciphertext) != self._size_bytes:
+        size_bytes = memoryview(ciphertext).nbytes
+        if size_bytes != self._size_bytes:
             raise ValueError(
-                f"the ciphertext is {len(ciphertext)} bytes, and this key's are {self._size_bytes}"
+                f"the ciphertext is {size_bytes} bytes, and this key's are {self._size_bytes}"
             )
         return super().decrypt(ciphertext, padding)
 

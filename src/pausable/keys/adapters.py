@@ -1,8 +1,8 @@
 """Keys that pause for libraries that ask a private key for its numbers, or have keys of their own.
 
-Most libraries take the key as it is; `docs/keys.md` has a table. Each adapter imports its library
-when it is called. The object that it returns signs and decrypts with the key; where the library
-would write the private part out, it has the public part only.
+Most libraries take the key as it is; the how-to page "Sign with a remote key" has a table. Each
+adapter imports its library when it is called. The object that it returns signs and decrypts with
+the key; where the library would write the private part out, it has the public part only.
 """
 
 from __future__ import annotations

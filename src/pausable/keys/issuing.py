@@ -10,6 +10,7 @@ Both are plain synchronous code over well-kept libraries (`cryptography`, PyJWT)
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,12 @@ __all__ = ["BadRequest", "CertificateIssuer", "TokenIssuer"]
 #: Anybody can break smaller ones.
 _MIN_RSA_BITS: Final = 2048
 _MIN_EC_BITS: Final = 224
+
+#: Ten thousand years: no certificate can be valid for longer.
+_MAX_DAYS: Final = 3_650_000
+
+#: Two requests with the same one can be made up.
+_WEAK_DIGESTS: Final = (hashes.MD5, hashes.SHA1)
 
 #: Who may use a certificate so can speak for the CA, or do anything.
 _CA_USAGES: Final = (ExtendedKeyUsageOID.OCSP_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
@@ -57,6 +64,7 @@ class CertificateIssuer:
     Raises:
         ValueError: the certificate is no CA's, or the key is not its key, or `valid_days` is not
             1 or more.
+        TypeError: the key is none, or `valid_days` no whole number.
     """
 
     def __init__(
@@ -67,8 +75,12 @@ class CertificateIssuer:
         valid_days: int = 90,
         digest: hashes.HashAlgorithm | None = None,
     ) -> None:
-        if valid_days < 1:
-            raise ValueError(f"valid_days has to be 1 or more, not {valid_days}")
+        if not isinstance(valid_days, int):
+            raise TypeError(f"valid_days has to be a whole number of days, not {valid_days!r}")
+        if not 1 <= valid_days <= _MAX_DAYS:
+            raise ValueError(f"valid_days has to be 1 to {_MAX_DAYS}, not {valid_days}")
+        if not hasattr(key, "public_key"):
+            raise TypeError(f"key has to be a private key, not a {type(key).__qualname__}")
         if key.public_key() != certificate.public_key():
             raise ValueError(
                 f"{key!r} is not the key of the certificate of"
@@ -94,11 +106,11 @@ class CertificateIssuer:
             request: the request, or its PEM or DER.
 
         Raises:
-            BadRequest: it cannot be read, its own signature is wrong, its key is weak, it names
-                nobody, or it asks for what it does not get.
+            BadRequest: it cannot be read, its own signature is wrong or weak, its key is weak, it
+                names nobody or the CA, or it asks for what it does not get.
         """
         request = _loaded(request)
-        _check(request)
+        _check(request, self._certificate)
         now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
         until = min(now + self._valid, self._certificate.not_valid_after_utc)
         if until <= now:
@@ -138,6 +150,7 @@ class TokenIssuer:
 
     Raises:
         TypeError: the key is of another kind.
+        ValueError: the algorithm is none of the key's.
         ModuleNotFoundError: PyJWT is not installed.
     """
 
@@ -153,6 +166,7 @@ class TokenIssuer:
         self._encode = jwt.encode
         self._key = key
         self._algorithm = _algorithm_for(key) if algorithm is None else algorithm
+        _check_algorithm(self._algorithm, key)
         self._headers = dict(headers or {})
 
     def issue(self, claims: Mapping[str, Any]) -> str:
@@ -161,9 +175,18 @@ class TokenIssuer:
         Pauses: while the key signs.
 
         Raises:
-            TypeError: the claims cannot be written as JSON.
+            TypeError, ValueError: the claims cannot be written as JSON.
         """
-        return self._encode(dict(claims), self._key, self._algorithm, dict(self._headers))
+        return self._encode(
+            dict(claims), self._key, self._algorithm, dict(self._headers), json_encoder=_StrictJSON
+        )
+
+
+class _StrictJSON(json.JSONEncoder):
+    """Refuses NaN and infinity, which JSON does not have."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_nan": False})
 
 
 def _loaded(request: bytes | x509.CertificateSigningRequest) -> x509.CertificateSigningRequest:
@@ -171,6 +194,8 @@ def _loaded(request: bytes | x509.CertificateSigningRequest) -> x509.Certificate
         return request
     if not isinstance(request, bytes):
         raise TypeError(f"a request has to be one of cryptography, or its bytes, not {request!r}")
+    if request.count(b"CERTIFICATE REQUEST-----") > 2:
+        raise BadRequest("it has more than one request; pass them one by one")
     try:
         if b"-----BEGIN" in request:
             return x509.load_pem_x509_csr(request)
@@ -179,8 +204,11 @@ def _loaded(request: bytes | x509.CertificateSigningRequest) -> x509.Certificate
         raise BadRequest(f"it is no certificate request in PEM or DER ({exc})") from exc
 
 
-def _check(request: x509.CertificateSigningRequest) -> None:
+def _check(request: x509.CertificateSigningRequest, ca: x509.Certificate) -> None:
     try:
+        digest = request.signature_hash_algorithm
+        if isinstance(digest, _WEAK_DIGESTS):
+            raise BadRequest(f"it is signed with {digest.name}, which is not safe; sign it anew")
         public_key = request.public_key()
         extensions = list(request.extensions)
         valid = request.is_signature_valid
@@ -189,6 +217,7 @@ def _check(request: x509.CertificateSigningRequest) -> None:
         UnsupportedAlgorithm,
         x509.DuplicateExtension,
         x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
     ) as exc:
         raise BadRequest(f"it cannot be read: {exc}") from exc
     if not valid:
@@ -209,12 +238,28 @@ def _check(request: x509.CertificateSigningRequest) -> None:
         isinstance(each.value, x509.SubjectAlternativeName) for each in extensions
     ):
         raise BadRequest("it names nobody: neither a subject nor alternative names")
+    if public_key == ca.public_key():
+        raise BadRequest("its key is the CA's own: a certificate for it would pass for the CA's")
+    if _folded(request.subject) == _folded(ca.subject):
+        raise BadRequest("its subject is the CA's own: whoever looks for the CA would find it")
     _check_extensions(extensions)
+
+
+def _folded(name: x509.Name) -> list[frozenset[tuple[str, str]]]:
+    """Return a name as names are compared: whatever its case and spaces (RFC 5280, 7.1)."""
+    return [
+        frozenset(
+            (part.oid.dotted_string, " ".join(str(part.value).split()).casefold()) for part in rdn
+        )
+        for rdn in name.rdns
+    ]
 
 
 def _check_extensions(extensions: Iterable[x509.Extension[Any]]) -> None:
     for extension in extensions:
         value = extension.value
+        if isinstance(value, x509.SubjectAlternativeName) and not list(value):
+            raise BadRequest("its list of alternative names is empty")
         if isinstance(value, x509.ExtendedKeyUsage) and any(use in value for use in _CA_USAGES):
             raise BadRequest("it asks for a CA's usage: OCSP signing, or any usage")
         if (isinstance(value, x509.BasicConstraints) and value.ca) or (
@@ -259,7 +304,13 @@ def _digest_for(key: object) -> hashes.HashAlgorithm | None:
     return None
 
 
-_JWS_CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_SHA: Final = (256, 384, 512)
+_JWS_CURVES: Final = {
+    "secp256r1": "ES256",
+    "secp384r1": "ES384",
+    "secp521r1": "ES512",
+    "secp256k1": "ES256K",
+}
 
 
 def _algorithm_for(key: object) -> str:
@@ -273,3 +324,12 @@ def _algorithm_for(key: object) -> str:
         f"there is no algorithm of JWS for {key!r}; pass a private key of the kind RSA, EC (P-256,"
         " P-384, P-521), Ed25519 or Ed448"
     )
+
+
+def _check_algorithm(algorithm: str, key: object) -> None:
+    family = _algorithm_for(key)
+    fits = {family} if family != "RS256" else {f"{kind}{n}" for kind in ("RS", "PS") for n in _SHA}
+    if algorithm not in fits:
+        raise ValueError(
+            f"{algorithm!r} is no algorithm for {key!r}; its own are {', '.join(sorted(fits))}"
+        )

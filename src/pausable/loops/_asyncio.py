@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any, Final, TypeVar
 from weakref import ref
 
@@ -90,7 +91,10 @@ class AsyncioDrive(Drive):
             self.go_on()
 
     def can_await(self, awaitable: Any) -> bool:
-        if type(awaitable) in FUTURES or asyncio.isfuture(awaitable):
+        kind = type(awaitable)
+        if kind is CoroutineType:
+            return True
+        if kind in FUTURES or asyncio.isfuture(awaitable):
             # Not for one that is complete: that needs no pause.
             return awaitable.get_loop() is self.hub.loop and not awaitable.done()
         # Other futures are often awaitable too, but for a loop of their own (dask's).

@@ -1,29 +1,22 @@
-"""The drivers' public face, which imports an event loop only when it is used."""
+"""The drivers' public face, which imports a driver, and its event loop, only when it is used."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from pausable._callable import CO_COROUTINE, check_synchronous
 from pausable._job import launch
 from pausable._threads import thread_pool
 from pausable.errors import JobCancelled, JobStateError
-from pausable.loops._blocking import ScriptLoop
-from pausable.loops._callable import CO_COROUTINE, check_synchronous
 from pausable.loops._here import drive_here, takeover_here
-from pausable.loops._map import Map
-from pausable.loops._portal import in_portal
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    from pausable.loops._map import Map
 
 __all__ = ["map", "portal", "run", "run_blocking", "task_factory", "to_async"]
 
@@ -118,6 +111,8 @@ class portal:  # noqa: N801  # reads as a statement: async with portal():
     async def __aenter__(self) -> None:
         if self._takeover is not None:
             raise JobStateError("this portal is open already; make one for each block")
+        from pausable.loops._portal import in_portal
+
         if not in_portal():
             self._takeover = takeover_here()
             await self._takeover.enter()
@@ -161,6 +156,8 @@ def run_blocking(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         NoJobsAvailable: jobs of others fill the thread's pool.
         Exception: whatever the call raises.
     """
+    from pausable.loops._blocking import ScriptLoop
+
     check_synchronous(fn)
     driver = ScriptLoop(thread_pool())
     try:
@@ -198,6 +195,8 @@ def map(
         TypeError, ValueError: bad arguments.
         NoJobsAvailable: jobs of others fill the thread's pool.
     """
+    from pausable.loops._map import Map
+
     if not iterables:
         raise TypeError("map needs at least one iterable of arguments")
     return Map(fn, zip(*iterables, strict=False), jobs, as_completed=as_completed)

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
+from pausable._callable import check_synchronous
 from pausable._job import Job
 from pausable._threads import thread_pool
 from pausable.errors import JobStateError, NoJobsAvailable
 from pausable.loops._blocking import ScriptLoop
-from pausable.loops._callable import check_synchronous
 
 __all__ = ["Map"]
 

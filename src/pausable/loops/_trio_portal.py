@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from pausable._job import Job
 from pausable.errors import JobCancelled
 from pausable.loops._drive import context_of_task
 from pausable.loops._portal import HAND_BACK, Portal, Takeover, Yielded
@@ -22,9 +23,18 @@ class TrioPortal(Portal, TrioDrive):
     """Runs a coroutine step by step in a job of a trio task."""
 
     async def portal_await(self, awaited: Any) -> Any:
-        with trio.CancelScope() as self._scope:
-            return await awaited
+        try:
+            with trio.CancelScope() as self._scope:
+                return await awaited
+        finally:
+            self._scope = None
         raise JobCancelled("the job of this portal was cancelled")
+
+    def _interrupt(self, job: Job[Any]) -> None:
+        if self._scope is not None:
+            super()._interrupt(job)
+        elif job._fibre is not None and not self.knows(job):
+            self.wake_here()  # it waits in a call below the coroutine, in until_woken
 
 
 class TrioTakeover(Takeover):

@@ -38,9 +38,13 @@ __all__ = [
     "JobFunctions",
 ]
 
+#: Of `ASYNC_start_job`: something is wrong; the error queue says what.
 ASYNC_ERR: Final = 0
+#: The same: the pool is full; try again when a job has ended.
 ASYNC_NO_JOBS: Final = 1
+#: The same: the job has paused; call it again with the same `job`.
 ASYNC_PAUSE: Final = 2
+#: The same: the job has ended, and its result is in `ret`.
 ASYNC_FINISH: Final = 3
 
 

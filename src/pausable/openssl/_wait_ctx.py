@@ -24,6 +24,7 @@ __all__ = [
     "WaitCtxFunctions",
 ]
 
+#: The type of a wait context: `pausable.WaitContext`.
 ASYNC_WAIT_CTX = WaitContext
 
 ASYNC_STATUS_UNSUPPORTED: Final = int(Status.UNSUPPORTED)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from pausable import JobStateError, WouldDeadlock, can_pause, wait_for
 from pausable._thread_local import get_ident
 from pausable.testing._busy import pause_busy
 from pausable.testing._operation import Operation, UnfinishedOperations
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["FakeEngine"]
 

@@ -9,7 +9,32 @@ from typing import Final, NamedTuple
 
 from pausable import EngineError
 
-__all__ = ["FaultPlan", "Faults", "InjectedFault"]
+__all__ = ["RATES", "FaultPlan", "Faults", "InjectedFault", "InjectedInterrupt"]
+
+#: The kinds of faults that befall a share of operations. A new one comes last: which befall which
+#: operation would change for all after it.
+RATES: Final = (
+    "error_rate",
+    "again_rate",
+    "early_wake_rate",
+    "double_rate",
+    "lose_rate",
+    "pause_rate",
+    "interrupt_rate",
+)
+
+#: What is counted.
+KINDS: Final = (
+    "operations",
+    "again",
+    "delayed",
+    "errors",
+    "early_wakes",
+    "doubled",
+    "lost",
+    "pauses",
+    "interrupts",
+)
 
 #: The most times in a row that an operation finds the engine busy.
 STORM: Final = 5
@@ -20,6 +45,17 @@ class InjectedFault(EngineError):
 
     def __init__(self, number: int, what: str) -> None:
         super().__init__(f"operation {number}: {what}")
+        self.number = number
+
+
+class InjectedInterrupt(BaseException):
+    """What a faulty engine raised in submit, as Ctrl-C may, for the operation with this `number`.
+
+    Nothing was begun. No `Exception`: code that catches those lets it pass.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"operation {number}: submit was interrupted, by seed")
         self.number = number
 
 
@@ -38,6 +74,10 @@ class Faults(NamedTuple):
     double: bool
     #: It never completes.
     lose: bool
+    #: The job that submits it is paused in submit, once.
+    pause: bool
+    #: Submitting it raises an `InjectedInterrupt`.
+    interrupt: bool
 
 
 class FaultPlan:
@@ -48,26 +88,12 @@ class FaultPlan:
     Threads: any.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        *,
-        max_delay_s: float,
-        error_rate: float,
-        again_rate: float,
-        early_wake_rate: float,
-        double_rate: float,
-        lose_rate: float,
-    ) -> None:
+    def __init__(self, seed: int, *, max_delay_s: float, **rates: float) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise TypeError(f"seed has to be an int, not {seed!r}")
         self._seed = seed
         self._max_delay_s = _number("max_delay_s", max_delay_s, threading.TIMEOUT_MAX)
-        self._error_rate = _number("error_rate", error_rate)
-        self._again_rate = _number("again_rate", again_rate)
-        self._early_wake_rate = _number("early_wake_rate", early_wake_rate)
-        self._double_rate = _number("double_rate", double_rate)
-        self._lose_rate = _number("lose_rate", lose_rate)
+        self._rates = [_number(name, rates[name]) for name in RATES]
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
@@ -75,22 +101,26 @@ class FaultPlan:
         """Return what befalls the operation with that number."""
         draw = random.Random(f"{self._seed}:{number}")  # noqa: S311  # no secret
         # Each is drawn whatever its rate: one rate does not change what the others do.
-        delay, error, again, early, double, lose = (draw.random() for _ in range(6))
+        delay = draw.random()
+        error, again, early, double, lose, pause, interrupt = (
+            draw.random() < rate for rate in self._rates
+        )
         return Faults(
             delay_s=delay * self._max_delay_s,
-            error=error < self._error_rate,
-            again=draw.randint(1, STORM) if again < self._again_rate else 0,
-            early_wake=early < self._early_wake_rate,
-            double=double < self._double_rate,
-            lose=lose < self._lose_rate,
+            error=error,
+            again=draw.randint(1, STORM) if again else 0,
+            early_wake=early,
+            double=double,
+            lose=lose,
+            pause=pause,
+            interrupt=interrupt,
         )
 
     @property
     def counts(self) -> dict[str, int]:
         """How often what was done."""
-        kinds = ("operations", "again", "delayed", "errors", "early_wakes", "doubled", "lost")
         with self._lock:
-            return {kind: self._counts[kind] for kind in kinds}
+            return {kind: self._counts[kind] for kind in KINDS}
 
     def count(self, kind: str) -> int:
         """Count something; return how often it was done."""

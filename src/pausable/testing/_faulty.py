@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from pausable._timer import call_later
 from pausable.testing._busy import pause_busy
-from pausable.testing._faults import FaultPlan, Faults, InjectedFault
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
+from pausable.testing._fault_maker import FaultMaker
+from pausable.testing._faults import Faults, InjectedFault
 
 __all__ = ["FaultyEngine"]
 
@@ -24,14 +17,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Submits(Protocol):
-    """What can be wrapped: anything that is submitted to as to a `concurrent.futures.Executor`."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Begin a call; return a future."""
-
-
-class FaultyEngine(Executor):
+class FaultyEngine(FaultMaker, Executor):
     """Passes operations on to `inner`, and makes up faults.
 
     What befalls an operation depends on the seed and on its number, and on nothing else: not on
@@ -48,76 +34,33 @@ class FaultyEngine(Executor):
         early_wake_rate: share whose callbacks are called before they are complete, too.
         double_rate: share whose callbacks are called twice when they are complete.
         lose_rate: share that never complete. Code under test needs a timeout then.
+        pause_rate: share in whose submission the job is paused, once; the driver resumes it soon.
+        interrupt_rate: share whose submission raises `InjectedInterrupt`, a BaseException.
 
     Raises:
         TypeError, ValueError: `inner` has no submit(), or a number is none or out of range.
     Threads: any.
     """
 
-    def __init__(
-        self,
-        inner: Submits,
-        *,
-        seed: int,
-        max_delay_s: float = 0.0,
-        error_rate: float = 0.0,
-        again_rate: float = 0.0,
-        early_wake_rate: float = 0.0,
-        double_rate: float = 0.0,
-        lose_rate: float = 0.0,
-    ) -> None:
-        if not callable(getattr(inner, "submit", None)):
-            raise TypeError(f"inner has to have submit(fn, ...), as an executor; {inner!r} has not")
-        self._inner = inner
-        self._plan = FaultPlan(
-            seed,
-            max_delay_s=max_delay_s,
-            error_rate=error_rate,
-            again_rate=again_rate,
-            early_wake_rate=early_wake_rate,
-            double_rate=double_rate,
-            lose_rate=lose_rate,
-        )
-        self._lock = threading.Lock()
-        self._lost: dict[int, _Answer[Any]] = {}
-
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Pass a call on to the inner engine; return a future that completes as it may.
 
-        Pauses: up to five times with `Status.EAGAIN`, if the engine is to be busy; else never.
+        Pauses: up to six times with `Status.EAGAIN`, if the engine is to be busy; else never.
+
+        Raises:
+            InjectedInterrupt: it is to be interrupted.
         """
-        number = self._plan.count("operations")
-        faults = self.faults(number)
+        number, faults = self._next()
         for _ in range(faults.again):
             self._plan.count("again")
             pause_busy()
         inner = self._inner.submit(fn, *args, **kwargs)
         answer: _Answer[T] = _Answer(self, number, faults, inner)
         if faults.lose:
-            with self._lock:
-                self._lost[number] = answer
-            self._plan.count("lost")
+            self._lose(number, answer)
         else:
-            answer.follow()
+            self._follow(inner, faults.delay_s, answer.tell)
         return answer
-
-    def faults(self, number: int) -> Faults:
-        """Return what befalls the operation with that number."""
-        return self._plan.faults(number)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How often what was done: operations, again, delayed, errors, early_wakes, doubled, lost.
-
-        Each is counted when it happens.
-        """
-        return self._plan.counts
-
-    @property
-    def lost(self) -> list[int]:
-        """The numbers of the operations whose completion was lost."""
-        with self._lock:
-            return sorted(self._lost)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Fail what was lost, so that no thread blocks for ever, and shut the inner engine down."""
@@ -140,17 +83,6 @@ class _Answer(Future[T]):
         self._faults = faults
         self._inner = inner
         self._callbacks: list[Callable[[Any], object]] = []
-        self._missing = 2  # its delay and the inner future
-        self._missing_lock = threading.Lock()
-
-    def follow(self) -> None:
-        """Complete when the inner future is complete and the delay is over."""
-        if self._faults.delay_s > 0:
-            self._engine._plan.count("delayed")
-            call_later(self._faults.delay_s, self._one_is_here)
-        else:
-            self._missing -= 1
-        self._inner.add_done_callback(self._one_is_here)
 
     def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
         """Have fn(self) called when it is complete; and early, and twice, if that is its fate."""
@@ -177,11 +109,8 @@ class _Answer(Future[T]):
         what = "cancelled" if self.cancelled() else "complete" if self.done() else "pending"
         return f"<operation {self._number} of a FaultyEngine, {what}>"
 
-    def _one_is_here(self, _inner: object = None) -> None:
-        with self._missing_lock:
-            self._missing -= 1
-            if self._missing:
-                return
+    def tell(self) -> None:
+        """Complete, and call back twice, if that is its fate."""
         if not self.set_running_or_notify_cancel():
             return  # nobody wants it any more
         self._complete()

@@ -6,22 +6,16 @@ Jobs, wait contexts and wakers are the real ones.
 from __future__ import annotations
 
 import random
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pausable import Job, JobPool, WrongThread, thread_pool
 from pausable._clock import clock
 from pausable._thread_local import get_ident
 from pausable.testing._task import Task
 from pausable.testing._virtual import VirtualClock
-
-if sys.version_info >= (3, 11):
-    from typing import ParamSpec
-else:
-    from typing_extensions import ParamSpec
 
 __all__ = ["FakeLoop", "JobsStuck"]
 

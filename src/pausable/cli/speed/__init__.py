@@ -1,0 +1,1 @@
+"""`pausable speed`: how fast operations are as pausable jobs, and without."""
