@@ -1,11 +1,6 @@
 """One operation of a guarded engine: attempts, until one of them decides.
 
-Rules:
-
-* An attempt ends once: by its future, by its time limit, or because nobody wants it any more.
-  Whatever comes later, or twice, finds it over.
-* An operation is retried by a timer, in any thread, by the clock of the place where it was
-  submitted.
+An operation is retried by a timer, in any thread, by the clock of the place where it was submitted.
 """
 
 from __future__ import annotations
@@ -14,18 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final
 
-from pausable import _report
 from pausable._clock import drivers_clock
 from pausable._patience import POLL_S
 from pausable._timer import Timer, call_later
-from pausable._wait_context import Status
-from pausable.engines._checks import Submits, cancel_future, check_future, failure_of
+from pausable.engines._attempt import Attempt, because
 from pausable.engines._origin import Origin
 from pausable.engines._retry import Retry
-from pausable.errors import BreakerOpen, EngineBusy, EngineError, EngineTimeout
+from pausable.errors import BreakerOpen, EngineBusy, EngineTimeout
 
 if TYPE_CHECKING:
     from pausable.engines._guard import GuardedEngine
@@ -56,7 +48,7 @@ class Operation:
         self._lock = threading.Lock()
         self._attempts = 0
         self._failure: BaseException | None = None  # the last one
-        self._attempt: _Attempt | None = None
+        self._attempt: Attempt | None = None
         self._timers: list[Timer] = []
         self._over = False
 
@@ -103,7 +95,7 @@ class Operation:
             error.__cause__ = self._failure
             self.refuse(error)
             return
-        attempt = _Attempt(self, self._guard.engine, None, phase)
+        attempt = Attempt(self, self._guard.engine, None, phase)
         if not self._begin(attempt):
             self._leave(attempt, failed=None)
 
@@ -119,10 +111,10 @@ class Operation:
             try:
                 never = self._guard.never(*self.request, **self.options)
             except Exception as error:  # who knows: so it must not
-                never, exc = True, _because(f"{self._guard.never!r} raised {error!r}", error)
+                never, exc = True, because(f"{self._guard.never!r} raised {error!r}", error)
             if not never:
                 self._guard._count("fallbacks")
-                self._begin(_Attempt(self, fallback, exc))
+                self._begin(Attempt(self, fallback, exc))
                 return
         if not again:
             self._end(lambda: self.ticket.fail(exc))
@@ -132,10 +124,10 @@ class Operation:
             self._guard._count("retries")
             self._enter_later(_POLITELY.next_delay_s(self._attempts))
 
-    def interrupted(self, attempt: _Attempt, exc: BaseException) -> None:
+    def interrupted(self, attempt: Attempt, exc: BaseException) -> None:
         """Go on elsewhere: whoever was just making an attempt, maybe another job, was cancelled."""
         if attempt.instead_of is not None:
-            self._end(lambda: self.ticket.fail(_because("the fallback was interrupted", exc)))
+            self._end(lambda: self.ticket.fail(because("the fallback was interrupted", exc)))
             return
         self._leave(attempt, failed=None)
         self._attempts -= 1
@@ -149,7 +141,7 @@ class Operation:
                 self._leave(attempt, failed=None)
         self._guard._gate.forget(self)
 
-    def ended(self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool) -> None:
+    def ended(self, attempt: Attempt, value: Any, exc: BaseException | None, again: bool) -> None:
         """Go on, or end: an attempt has ended.
 
         Args:
@@ -168,7 +160,7 @@ class Operation:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _begin(self, attempt: _Attempt) -> bool:
+    def _begin(self, attempt: Attempt) -> bool:
         with self._lock:
             if self._over:
                 return False
@@ -176,7 +168,7 @@ class Operation:
         attempt.begin(self._guard.timeout_s)
         return True
 
-    def _leave(self, attempt: _Attempt, *, failed: bool | None) -> None:
+    def _leave(self, attempt: Attempt, *, failed: bool | None) -> None:
         """Give the place at the engine to the next, and tell the breaker how it was there."""
         breaker = self._guard.breaker
         if breaker is not None:
@@ -188,9 +180,7 @@ class Operation:
                 breaker.succeeded(attempt.phase)
         self._guard._gate.leave(self)
 
-    def _decide(
-        self, attempt: _Attempt, value: Any, exc: BaseException | None, again: bool
-    ) -> None:
+    def _decide(self, attempt: Attempt, value: Any, exc: BaseException | None, again: bool) -> None:
         turned_down = again or isinstance(exc, EngineBusy)
         failed = exc is not None and (turned_down or isinstance(exc, self._guard.transient))
         self._failure = exc
@@ -239,115 +229,3 @@ class Operation:
         for timer in timers:
             timer.cancel()
         return True
-
-
-class _Attempt:
-    """One try of one engine.
-
-    Args:
-        operation: whose.
-        engine: the engine, or its fallback.
-        instead_of: what led to the fallback; None: it is the engine itself.
-        phase: what its breaker knows the attempt by.
-    """
-
-    def __init__(
-        self,
-        operation: Operation,
-        engine: Submits,
-        instead_of: BaseException | None,
-        phase: int = 0,
-    ) -> None:
-        self.instead_of = instead_of
-        self.phase = phase
-        self._operation = operation
-        self._engine = engine
-        self._lock = threading.Lock()
-        self._over = False
-        self.future: Any = None
-        self._timer: Timer | None = None
-
-    def begin(self, timeout_s: float | None) -> None:
-        """Submit the operation's request."""
-        operation = self._operation
-        try:
-            future = operation.origin.submit(self._engine, operation.request, operation.options)
-            check_future(self._engine, future)
-            with self._lock:
-                self.future = future
-                given_up = self._over
-                if not given_up and timeout_s is not None and not future.done():
-                    self._timer = operation.call_later(timeout_s, lambda: self._too_long(timeout_s))
-            if given_up:  # meanwhile, by another thread
-                _cancel(future)
-            else:
-                future.add_done_callback(self._done)
-        except Exception as exc:
-            self._end(None, exc)
-        except BaseException as exc:  # cancelled, or Ctrl-C: but others wait for the place
-            if self._once():
-                operation.interrupted(self, exc)
-            raise
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended."""
-        return self._over
-
-    def give_up(self) -> bool:
-        """Cancel it; return False if it was over."""
-        if not self._once():
-            return False
-        if self.future is not None:
-            _cancel(self.future)
-        return True
-
-    def _done(self, future: Any) -> None:
-        try:
-            if not future.done():  # an early wake
-                return
-            failure = failure_of(future)
-            value = future.result() if failure is None else None
-            again = getattr(future, "status", None) is Status.EAGAIN
-        except CancelledError as exc:
-            self._end(None, _because(f"{self._engine!r} cancelled the operation", exc))
-        except BaseException as exc:
-            self._end(None, exc)
-        else:
-            self._end(value, failure, again=again)
-
-    def _too_long(self, timeout_s: float) -> None:
-        guard = self._operation._guard
-        error = EngineTimeout(f"{guard!r}: no answer after {timeout_s} s (timeout_s)")
-        if self._once():
-            guard._count("timeouts")
-            _cancel(self.future)
-            self._operation.ended(self, None, error, False)
-
-    def _end(self, value: Any, exc: BaseException | None, *, again: bool = False) -> None:
-        if self._once():
-            self.future = None  # which holds us
-            self._operation.ended(self, value, exc, again)
-
-    def _once(self) -> bool:
-        with self._lock:
-            if self._over:
-                return False
-            self._over = True
-            timer = self._timer
-        if timer is not None:
-            timer.cancel()
-        return True
-
-
-def _cancel(future: Any) -> None:
-    try:
-        cancel_future(future)
-    except Exception:  # it may be the loop's that was closed; nobody wants the result
-        _report.cancel_failed(future, "an attempt")
-
-
-def _because(message: str, exc: BaseException) -> EngineError:
-    error = EngineError(message)
-    error.__cause__ = exc
-    return error
