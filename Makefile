@@ -9,7 +9,8 @@ PYTEST_ARGS ?=
 
 .PHONY: run test check unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
 
-run: system $(VENV)/installed
+run: $(VENV)/installed
+	@sh scripts/system-packages openssl
 	@$(BIN)/python examples/sign_repository.py
 
 test: check unit
@@ -58,6 +59,7 @@ format: $(VENV)/installed-dev
 
 # the documentation site: build/site/index.html. A warning is an error.
 docs: $(VENV)/installed-docs
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the site needs Python 3.11 or later: make docs PYTHON=python3.12 VENV=.venv-docs")'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo 'Read build/site/index.html; to search it: python3 -m http.server -d build/site'
 
@@ -70,6 +72,7 @@ system:
 	@sh scripts/system-packages
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed, and this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 

@@ -113,6 +113,11 @@ def test_line_that_is_no_text_is_reported(pausable_cli, keys, tmp_path):
     assert _verified(keys, "p256", ended.out, "ES256") == [{"a": 1}, {"b": 2}]
 
 
+def test_jobs_that_only_wait_for_a_line_are_not_counted_as_paused(pausable_cli, keys, claims):
+    args = ["--key", keys["p256"], "--claims", claims({"a": 1}), "--jobs", "3"]
+    assert "; up to 1 paused at once" in pausable_cli("issue-tokens", *args).err
+
+
 def test_no_lines_are_no_tokens(pausable_cli, keys, claims):
     ended = pausable_cli("issue-tokens", "--key", keys["p256"], "--claims", claims())
     assert (ended.code, ended.out) == (0, "")

@@ -66,6 +66,7 @@ def issue_certs(
     \b
     Example:
       openssl req -x509 -newkey rsa:2048 -nodes -keyout CA.key -out CA.pem -subj /CN=ours
+      mkdir requests
       openssl req -newkey rsa:2048 -nodes -keyout a.key -out requests/a.csr -subj /CN=a
       pausable issue-certs --ca CA.pem --ca-key CA.key --csr-dir requests --out-dir certs
       openssl verify -CAfile CA.pem certs/a.crt

@@ -67,8 +67,8 @@ class Lines:
             OSError: the input cannot be read any more.
         """
         self._run.check()
-        with self._run.paused():
-            return pausable.wait_for(self._reader.submit(self._read))
+        # Not counted as paused: those that wait for a line have nothing under way.
+        return pausable.wait_for(self._reader.submit(self._read))
 
     def __enter__(self) -> Lines:
         return self
