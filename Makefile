@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 COVERAGE ?= --cov --cov-report=term
 # that run tests at once; each takes whole files, so that servers and clusters are started once
 PROCESSES ?= 2
+# one that dies ends the run: pytest-xdist may wait for ever when it replaces it
+DISTRIBUTED = -n $(PROCESSES) --dist loadfile --max-worker-restart 0
 PYTEST_ARGS ?=
 
 .PHONY: run test check unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
@@ -23,11 +25,11 @@ check: $(VENV)/installed-dev
 
 # with bytecode, whatever the environment says: tests start hundreds of interpreters
 unit: system $(VENV)/installed-dev
-	PYTHONDONTWRITEBYTECODE= COVERAGE_CORE=ctrace $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(COVERAGE) $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(DISTRIBUTED) $(COVERAGE) $(PYTEST_ARGS)
 
 # the tests against the built wheel, where there is no src/
 wheel-test: system
-	sh scripts/test-wheel $(PYTHON) -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	sh scripts/test-wheel $(PYTHON) $(DISTRIBUTED) $(PYTEST_ARGS)
 
 # the native core for this Python, and the tests on it
 native: $(VENV)/installed
@@ -41,7 +43,7 @@ wheel: $(VENV)/bin/python
 # the tests on the native core; where there is none, it says why
 native-unit: system $(VENV)/installed-dev native
 	@$(BIN)/python scripts/build_native.py --check || exit 0; \
-	PYTHONDONTWRITEBYTECODE= PAUSABLE_BACKEND=native $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= PAUSABLE_BACKEND=native $(BIN)/python -m pytest $(DISTRIBUTED) $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60
