@@ -1,0 +1,45 @@
+"""Code that runs in the middle of what the core does: callbacks of weak references, finalizers."""
+
+from __future__ import annotations
+
+from native._support import needs_native, run
+
+pytestmark = needs_native
+
+
+def test_a_callback_for_a_dropped_job_cannot_reach_it_by_its_pool():
+    program = """
+        import pausable, weakref
+        for turn in range(100):
+            job = pausable.start(pausable.pause)
+            seen = []
+            ref = weakref.ref(job, lambda _: seen.extend(pausable.jobs()))
+            del job
+            assert seen == []
+            three = [pausable.start(pausable.pause) for _ in range(3)]
+            assert len({id(each) for each in three}) == 3
+            assert all(each.resume() for each in three)
+        print(pausable.thread_pool())
+    """
+    assert run(program) == (0, "<JobPool paused=0 idle=3 max_size=None>\n", "")
+
+
+def test_a_handle_that_a_finalizer_brings_back_stays_that_of_its_job():
+    program = """
+        import gc, pausable
+        class Keeper:
+            def __del__(self):
+                kept.append(self.job)
+        def body(value):
+            pausable.pause()
+            return value
+        kept = []
+        keeper = Keeper()
+        keeper.job, keeper.itself = pausable.start(body, "first"), keeper
+        del keeper
+        gc.collect()
+        first, second = kept[0], pausable.start(body, "second")
+        print(first.cancelled() or (first.resume() and first.result() == "first"))
+        print(second.resume(), second.result())
+    """
+    assert run(program) == (0, "True\nTrue second\n", "")
