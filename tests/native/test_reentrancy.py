@@ -43,3 +43,20 @@ def test_a_handle_that_a_finalizer_brings_back_stays_that_of_its_job():
         print(second.resume(), second.result())
     """
     assert run(program) == (0, "True\nTrue second\n", "")
+
+
+def test_a_job_that_is_started_when_its_threads_pool_dies_has_another():
+    program = """
+        import pausable, threading, weakref
+        def late():
+            out.append(pausable.start(int, "7").result())
+        def work():
+            weakref.finalize(pausable.thread_pool(), late)
+        out = []
+        for _ in range(50):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        print(out == [7] * 50)
+    """
+    assert run(program) == (0, "True\n", "")
