@@ -183,6 +183,28 @@ def test_a_limit_that_is_lowered_below_the_depth_of_a_paused_job_is_an_error_in_
     assert job.result() == "went on"
 
 
+@pytest.mark.filterwarnings("ignore:the .*signature of throw:DeprecationWarning")
+def test_recursion_of_others_is_no_fatal_error_while_a_job_is_paused_in_an_exceptions_init():
+    class Pauses(Exception):
+        def __init__(self, *args):
+            pausable.pause()
+            super().__init__(*args)
+
+    def generate():
+        yield
+
+    def body():
+        generator = generate()
+        next(generator)
+        with pytest.raises(Pauses):
+            generator.throw(Pauses, "makes an exception of a class in C")
+
+    job = pausable.start(body)
+    assert job.paused
+    assert room() > 0
+    finish(job)
+
+
 def test_calls_in_c_below_paused_jobs_are_not_the_callers():
     jobs = [pausable.start(in_c, 15, pausable.pause) for _ in range(1000)]
     assert in_c(30, lambda: "room is left") == "room is left"
