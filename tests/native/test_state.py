@@ -8,8 +8,10 @@ greenlet leaves tracing alone, and crash on 3.11.
 from __future__ import annotations
 
 import contextvars
+import ctypes
 import functools
 import gc
+import platform
 import sys
 import threading
 import weakref
@@ -211,6 +213,24 @@ def test_calls_in_c_below_paused_jobs_are_not_the_callers():
     for job in jobs:
         finish(job)
     assert in_c(30, lambda: "room is left") == "room is left"
+
+
+# -- the processor ---------------------------------------------------------------------------------
+
+
+def test_a_job_begins_with_its_starters_rounding_whatever_ran_on_the_stack_before():
+    libm = ctypes.CDLL("libm.so.6")
+    upward = {"x86_64": 0x800, "aarch64": 0x400000}[platform.machine()]
+    usual = libm.fegetround()
+    with pausable.JobPool() as pool:
+        pool.start(libm.fesetround, upward)
+        assert libm.fegetround() == usual
+        assert pool.start(libm.fegetround).result() == usual
+        libm.fesetround(upward)
+        try:
+            assert pool.start(libm.fegetround).result() == upward
+        finally:
+            libm.fesetround(usual)
 
 
 # -- exceptions ------------------------------------------------------------------------------------
