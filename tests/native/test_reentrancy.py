@@ -60,3 +60,29 @@ def test_a_job_that_is_started_when_its_threads_pool_dies_has_another():
         print(out == [7] * 50)
     """
     assert run(program) == (0, "True\n", "")
+
+
+def test_a_ctrl_c_at_a_failed_jobs_end_leaves_nothing_of_it_in_its_fibre():
+    program = """
+        import sys, pausable
+        from pausable import _job
+        def trace(frame, event, _arg):
+            if frame.f_code is _job._keep_own_traceback.__code__:
+                sys.settrace(None)
+                raise KeyboardInterrupt("at the end")
+        def fails():
+            pausable.pause()
+            raise ValueError
+        ended = []
+        job = pausable.start(fails)
+        wait_ctx = job.wait_ctx
+        job.add_done_callback(ended.append)
+        sys.settrace(trace)
+        try:
+            job.resume()
+        except KeyboardInterrupt as exc:
+            print(exc, ended == [job], repr(job.exception()))
+        after = pausable.start(pausable.pause)
+        print(after.wait_ctx is not wait_ctx, after.resume(), ended == [job])
+    """
+    assert run(program) == (0, "at the end True ValueError()\nTrue True True\n", "")
