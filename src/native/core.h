@@ -193,21 +193,30 @@ resumer_stack(PyObject *resumer)
 #define ASAN_END
 #endif
 
-/* Set the running stack aside and go on with `to`; returns when somebody comes back. */
 static inline __attribute__((always_inline)) void
-stack_enter(Thread *thread, Stack *to)
+stack_leave(Thread *thread, Stack *to, int at_end)
 {
     Stack *from = thread->current;
     thread->current = to;
     pystate_swap(thread->ts, &from->c->py, &to->c->py);
     ASAN_BEGIN(to->c)
-    switch_stack(&from->c->sp, to->c->sp);
+    if (at_end)
+        switch_stack_at_end(&from->c->sp, to->c->sp);
+    else
+        switch_stack(&from->c->sp, to->c->sp);
     ASAN_END
     if (thread->ended != NULL) {
         Fibre *ended = thread->ended;
         thread->ended = NULL;
         Py_DECREF(ended);
     }
+}
+
+/* Set the running stack aside and go on with `to`; returns when somebody comes back. */
+static inline __attribute__((always_inline)) void
+stack_enter(Thread *thread, Stack *to)
+{
+    stack_leave(thread, to, 0);
 }
 
 /* Begin the call that was put into an idle fibre. The context has been set. */

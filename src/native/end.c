@@ -53,12 +53,14 @@ job_end(Job *job, Fibre *fibre)
     if (fibre->base.c != NULL)
         Py_CLEAR(fibre->base.c->py.context);
     keep_context(fibre);
+    PyObject *type = NULL, *error = NULL, *tb = NULL;
     if (unlikely(exc != NULL)) {
         PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
-        failed |= done == NULL;
+        if (unlikely(done == NULL))
+            PyErr_Fetch(&type, &error, &tb); /* Ctrl-C: the books are closed all the same */
         Py_XDECREF(done);
     }
-    if (unlikely(fibre->notable) && !failed) {
+    if (unlikely(fibre->notable)) {
         PyObject *done = PyObject_CallFunctionObjArgs(hooks.settle, job, fibre, NULL);
         failed |= done == NULL;
         Py_XDECREF(done);
@@ -90,6 +92,10 @@ job_end(Job *job, Fibre *fibre)
         Py_XDECREF(done);
     }
     Py_XDECREF(held);
+    if (unlikely(type != NULL)) {
+        PyErr_Restore(type, error, tb); /* in place of what came after it, if anything did */
+        return -1;
+    }
     if (unlikely(exc != NULL) && !failed &&
         (PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt) ||
          PyErr_GivenExceptionMatches(exc, PyExc_SystemExit))) {
@@ -163,12 +169,12 @@ job_resume(PyObject *self, PyObject *Py_UNUSED(none))
         if (done == NULL)
             return NULL;
         Py_DECREF(done);
+        if ((PyObject *)fibre != job->fibre || fibre->state != PAUSED) /* a warning's filter ran code */
+            return PyObject_CallOneArg(hooks.refuse_resume, self);
         if (fibre->base.thread != thread) {
             raise_from_hook(hooks.dead_stack, job);
             return NULL;
         }
-        if ((PyObject *)fibre != job->fibre || fibre->state != PAUSED) /* a warning's filter ran code */
-            return PyObject_CallOneArg(hooks.refuse_resume, self);
     }
     if (unlikely(greenlet_getcurrent != NULL) && note_greenlet(fibre) < 0)
         return NULL;

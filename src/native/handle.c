@@ -75,10 +75,17 @@ forsake_if_paused(Job *self)
         forsake(fibre);
 }
 
+/* A collection found it. Its fibre keeps the handle, for another finalizer may bring it back: whoever has
+ * it then must not have that of another job some day. */
 static void
 job_finalize(PyObject *self)
 {
-    forsake_if_paused((Job *)self);
+    Job *job = (Job *)self;
+    Fibre *fibre = (Fibre *)job->fibre;
+    if (is_set(job->fibre) && PyObject_TypeCheck(fibre, &Fibre_Type) && fibre->weak_job == job &&
+        fibre->state == PAUSED)
+        Py_XSETREF(fibre->job, (Job *)Py_NewRef(job));
+    forsake_if_paused(job);
 }
 
 static int
@@ -109,8 +116,10 @@ static void
 job_free(Job *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (unlikely(self->weakrefs != NULL))
+    if (unlikely(self->weakrefs != NULL)) {
+        forsake_if_paused(self); /* first: their callbacks may ask the fibre for its job */
         PyObject_ClearWeakRefs((PyObject *)self);
+    }
     job_clear(self);
     Py_CLEAR(self->name);
     Py_CLEAR(self->full_name);

@@ -4,7 +4,8 @@
  * - `idle` is a list, last in, first out, and read without asking. Whatever has to be noticed at the
  *   next start or end (jobs are watched, one was lost, somebody waits for a free fibre) is arranged
  *   by putting a subclass in its place (pausable._pool): then the way is by its methods.
- * - A thread borrows its default pool, which takes itself away when it dies.
+ * - A thread borrows its default pool, which takes itself away before anything of it dies: callbacks of
+ *   weak references to it may start jobs.
  */
 #include "core.h"
 
@@ -30,6 +31,12 @@ leave_thread(Pool *self)
             self->thread_of->pool = NULL;
         Py_CLEAR(self->thread_of);
     }
+}
+
+static void
+pool_finalize(PyObject *self)
+{
+    leave_thread((Pool *)self);
 }
 
 static void
@@ -73,6 +80,7 @@ PyTypeObject Pool_Type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = PyType_GenericNew,
     .tp_dealloc = (destructor)pool_dealloc,
+    .tp_finalize = pool_finalize,
     .tp_traverse = (traverseproc)pool_traverse,
     .tp_clear = (inquiry)pool_clear,
     .tp_members = pool_members,

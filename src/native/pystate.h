@@ -9,6 +9,8 @@
  *   The C levels of 3.12 and 3.13 are kept as they are: they count down to the end of their stack.
  * - `exc_info` points into the stack that it belongs to, so exc_state needs no copy.
  * - The context's version has to change with the context: context variables cache by it.
+ * - `headroom` is set while an exception is being made, which may call an __init__. An overflow is a
+ *   fatal error then, for whoever runs meanwhile.
  * - tracing and its event: a job may be paused inside a trace function, whose caller would take
  *   the other side's event for its own (a crash on 3.13).
  */
@@ -265,6 +267,7 @@ typedef struct {
     _PyErr_StackItem *exc_info;
     PyObject *context; /* owned while the stack is set aside */
     int tracing;
+    int headroom;
 } pystate;
 
 /* Set the interpreter's idea of this stack aside, and load that of another. */
@@ -278,6 +281,7 @@ pystate_swap(PyThreadState *ts, pystate *from, pystate *to)
     from->limit = ts->datastack_limit;
     from->exc_info = ts->exc_info;
     from->tracing = ts->tracing;
+    from->headroom = ts->recursion_headroom;
     from->context = context;
 
     pystate_minor_load(ts, &to->minor, from->tracing, to->tracing);
@@ -286,6 +290,7 @@ pystate_swap(PyThreadState *ts, pystate *from, pystate *to)
     ts->datastack_limit = to->limit;
     ts->exc_info = to->exc_info;
     ts->tracing = to->tracing;
+    ts->recursion_headroom = to->headroom;
     if (context != to->context) {
         ts->context = to->context;
         ts->context_ver++;
@@ -314,6 +319,7 @@ pystate_begin(PyThreadState *ts, pystate *state)
 {
     pystate_minor_begin(ts, &state->minor);
     state->tracing = ts->tracing;
+    state->headroom = 0;
 }
 
 /* ------------------------------------------------------------------------------------ contexts -- */

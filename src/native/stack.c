@@ -105,7 +105,7 @@ pausable_stack_main(Fibre *self)
             Py_FatalError("pausable: a call ended on a fibre that nobody has entered");
         self->active = 0;
         self->base.thread->ended = self;
-        stack_enter(self->base.thread, to);
+        stack_leave(self->base.thread, to, 1);
     }
 }
 

@@ -6,7 +6,7 @@
  *   (a compiler may use these two for itself and refuse to have them clobbered).
  * - The 128 bytes below the stack pointer (the red zone) may be in use: they are stepped over.
  * - The control words (rounding, exception masks) belong to the call. They are always loaded:
- *   comparing first is slower.
+ *   comparing first is slower. A call begins with those of whoever begins it.
  * Rejected: setjmp/longjmp and ucontext (a system call for the signal mask, 5 times the cost).
  */
 #ifndef PAUSABLE_SWITCH_H
@@ -14,13 +14,20 @@
 
 #include <stdint.h>
 
-/* Set this stack aside (its pointer goes to *save) and go on with the one whose pointer is `load`. */
+#ifdef __AVX512F__ /* by CFLAGS: then the compiler has more of them */
+#define SWITCH_AVX512                                                                              \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5",  \
+        "k6", "k7"
+#else
+#define SWITCH_AVX512
+#endif
+
+/* As switch_stack, for a stack whose call has ended: the control words stay those of whoever comes
+ * back, to begin another. */
 static inline __attribute__((always_inline)) void
-switch_stack(void **save, void *load)
+switch_stack_at_end(void **save, void *load)
 {
-    uint32_t mxcsr;
-    uint16_t x87;
-    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87));
     __asm__ volatile(
         "leaq -128(%%rsp), %%rsp\n\t"
         "pushq %%rbp\n\t"
@@ -40,7 +47,17 @@ switch_stack(void **save, void *load)
         :
         : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",
           "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+          "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" SWITCH_AVX512);
+}
+
+/* Set this stack aside (its pointer goes to *save) and go on with the one whose pointer is `load`. */
+static inline __attribute__((always_inline)) void
+switch_stack(void **save, void *load)
+{
+    uint32_t mxcsr;
+    uint16_t x87;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87));
+    switch_stack_at_end(save, load);
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1" ::"m"(mxcsr), "m"(x87));
 }
 

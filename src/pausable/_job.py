@@ -385,11 +385,11 @@ def _end(job: Job[Any], fibre: JobFibre) -> None:
     """Take the outcome from the fibre, leave nothing in it, and give it back to its pool."""
     job._value = fibre.value
     job._exc = exc = fibre.exc
+    if exc is not None:
+        _keep_own_traceback(job, exc)  # before the job has ended: a Ctrl-C may hit it (`_recover`)
+        fibre.exc = None
     job._fibre = fibre.job = fibre.value = fibre.resumer = None
     fibre.gr_context = fibre.context = None
-    if exc is not None:
-        fibre.exc = None
-        _keep_own_traceback(job, exc)
     if fibre.notable:
         _settle(job, fibre)
     else:

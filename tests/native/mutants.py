@@ -102,6 +102,7 @@ MUTANTS = [
     ),
     Mutant("handled exceptions", "pystate.h", "    ts->exc_info = to->exc_info;\n"),
     Mutant("tracing", "pystate.h", "    ts->tracing = to->tracing;\n"),
+    Mutant("room to handle errors", "pystate.h", "    ts->recursion_headroom = to->headroom;\n"),
     Mutant("the context", "pystate.h", "        ts->context = to->context;\n"),
     Mutant("the context's version", "pystate.h", "        ts->context_ver++;\n"),
 ]

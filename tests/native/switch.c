@@ -1,5 +1,5 @@
 /* The switch of C stacks by itself: no Python. Exits with 0 if registers, stacks and the floating-point
- * control belong to each side. */
+ * control belong to each side; and if a side that has ended begins anew with the other's. */
 #include <fenv.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ typedef struct {
     void *own, *back;
     long sum;
     double product;
-    int rounding, wrong;
+    int rounding, begun_with, ends, wrong;
 } side;
 
 __attribute__((visibility("hidden"))) void pausable_stack_begin(void);
@@ -35,8 +35,15 @@ pausable_stack_main(side *self)
         self->sum += i;
         product *= 1.0000001;
         self->product = product;
-        switch_stack(&self->own, self->back);
-        self->wrong += fegetround() != self->rounding;
+        if (self->ends) {
+            switch_stack_at_end(&self->own, self->back);
+            self->wrong += fegetround() != self->begun_with;
+            fesetround(self->rounding);
+        }
+        else {
+            switch_stack(&self->own, self->back);
+            self->wrong += fegetround() != self->rounding;
+        }
     }
 }
 
@@ -52,13 +59,17 @@ main(void)
     for (int n = 0; n < SIDES; n++) {
         char *stack = aligned_alloc(4096, 65536);
         sides[n].rounding = rounding[n];
+        sides[n].ends = n == SIDES - 1;
         sides[n].own = switch_prepare(stack + 65536, &sides[n], pausable_stack_begin);
     }
     for (long i = 0; i < TURNS; i++)
         for (int n = 0; n < SIDES; n++) {
             double mine = factor * (double)i;
+            sides[n].begun_with = i % 2 ? FE_UPWARD : FE_TONEAREST;
+            fesetround(sides[n].begun_with);
             switch_stack(&sides[n].back, sides[n].own);
-            wrong += fegetround() != FE_TONEAREST;
+            wrong += fegetround() != sides[n].begun_with;
+            fesetround(FE_TONEAREST);
             sum += mine;
         }
     for (int n = 0; n < SIDES; n++)

@@ -8,8 +8,10 @@ greenlet leaves tracing alone, and crash on 3.11.
 from __future__ import annotations
 
 import contextvars
+import ctypes
 import functools
 import gc
+import platform
 import sys
 import threading
 import weakref
@@ -183,12 +185,52 @@ def test_a_limit_that_is_lowered_below_the_depth_of_a_paused_job_is_an_error_in_
     assert job.result() == "went on"
 
 
+@pytest.mark.filterwarnings("ignore:the .*signature of throw:DeprecationWarning")
+def test_recursion_of_others_is_no_fatal_error_while_a_job_is_paused_in_an_exceptions_init():
+    class Pauses(Exception):
+        def __init__(self, *args):
+            pausable.pause()
+            super().__init__(*args)
+
+    def generate():
+        yield
+
+    def body():
+        generator = generate()
+        next(generator)
+        with pytest.raises(Pauses):
+            generator.throw(Pauses, "makes an exception of a class in C")
+
+    job = pausable.start(body)
+    assert job.paused
+    assert room() > 0
+    finish(job)
+
+
 def test_calls_in_c_below_paused_jobs_are_not_the_callers():
     jobs = [pausable.start(in_c, 15, pausable.pause) for _ in range(1000)]
     assert in_c(30, lambda: "room is left") == "room is left"
     for job in jobs:
         finish(job)
     assert in_c(30, lambda: "room is left") == "room is left"
+
+
+# -- the processor ---------------------------------------------------------------------------------
+
+
+def test_a_job_begins_with_its_starters_rounding_whatever_ran_on_the_stack_before():
+    libm = ctypes.CDLL("libm.so.6")
+    upward = {"x86_64": 0x800, "aarch64": 0x400000}[platform.machine()]
+    usual = libm.fegetround()
+    with pausable.JobPool() as pool:
+        pool.start(libm.fesetround, upward)
+        assert libm.fegetround() == usual
+        assert pool.start(libm.fegetround).result() == usual
+        libm.fesetround(upward)
+        try:
+            assert pool.start(libm.fegetround).result() == upward
+        finally:
+            libm.fesetround(usual)
 
 
 # -- exceptions ------------------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""Code that runs in the middle of what the core does: callbacks of weak references, finalizers."""
+
+from __future__ import annotations
+
+from native._support import needs_native, run
+
+pytestmark = needs_native
+
+
+def test_a_callback_for_a_dropped_job_cannot_reach_it_by_its_pool():
+    program = """
+        import pausable, weakref
+        for turn in range(100):
+            job = pausable.start(pausable.pause)
+            seen = []
+            ref = weakref.ref(job, lambda _: seen.extend(pausable.jobs()))
+            del job
+            assert seen == []
+            three = [pausable.start(pausable.pause) for _ in range(3)]
+            assert len({id(each) for each in three}) == 3
+            assert all(each.resume() for each in three)
+        print(pausable.thread_pool())
+    """
+    assert run(program) == (0, "<JobPool paused=0 idle=3 max_size=None>\n", "")
+
+
+def test_a_handle_that_a_finalizer_brings_back_stays_that_of_its_job():
+    program = """
+        import gc, pausable
+        class Keeper:
+            def __del__(self):
+                kept.append(self.job)
+        def body(value):
+            pausable.pause()
+            return value
+        kept = []
+        keeper = Keeper()
+        keeper.job, keeper.itself = pausable.start(body, "first"), keeper
+        del keeper
+        gc.collect()
+        first, second = kept[0], pausable.start(body, "second")
+        print(first.cancelled() or (first.resume() and first.result() == "first"))
+        print(second.resume(), second.result())
+    """
+    assert run(program) == (0, "True\nTrue second\n", "")
+
+
+def test_a_job_that_is_started_when_its_threads_pool_dies_has_another():
+    program = """
+        import pausable, threading, weakref
+        def late():
+            out.append(pausable.start(int, "7").result())
+        def work():
+            weakref.finalize(pausable.thread_pool(), late)
+        out = []
+        for _ in range(50):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        print(out == [7] * 50)
+    """
+    assert run(program) == (0, "True\n", "")
+
+
+def test_a_ctrl_c_at_a_failed_jobs_end_leaves_nothing_of_it_in_its_fibre():
+    program = """
+        import sys, pausable
+        from pausable import _job
+        def trace(frame, event, _arg):
+            if frame.f_code is _job._keep_own_traceback.__code__:
+                sys.settrace(None)
+                raise KeyboardInterrupt("at the end")
+        def fails():
+            pausable.pause()
+            raise ValueError
+        ended = []
+        job = pausable.start(fails)
+        wait_ctx = job.wait_ctx
+        job.add_done_callback(ended.append)
+        sys.settrace(trace)
+        try:
+            job.resume()
+        except KeyboardInterrupt as exc:
+            print(exc, ended == [job], repr(job.exception()))
+        after = pausable.start(pausable.pause)
+        print(after.wait_ctx is not wait_ctx, after.resume(), ended == [job])
+    """
+    assert run(program) == (0, "at the end True ValueError()\nTrue True True\n", "")
