@@ -164,6 +164,7 @@ job_resume(PyObject *self, PyObject *Py_UNUSED(none))
             return NULL;
         Py_DECREF(done);
         if (fibre->base.thread != thread) {
+            Py_CLEAR(fibre->resumer);
             raise_from_hook(hooks.dead_stack, job);
             return NULL;
         }
