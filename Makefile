@@ -9,13 +9,16 @@ PROCESSES ?= 2
 DISTRIBUTED = -n $(PROCESSES) --dist loadfile --max-worker-restart 0
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
+.PHONY: run test check unit other-unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
 
 run: $(VENV)/installed
 	@sh scripts/system-packages openssl
 	@$(BIN)/python examples/sign_repository.py
 
-test: check unit
+# what depends on the kind of stack that jobs run on
+BACKEND_TESTS = $(addprefix tests/,core native hazards openssl scenario loops diagnostics testing)
+
+test: check other-unit unit
 
 # what does not depend on the Python version
 check: $(VENV)/installed-dev
@@ -27,9 +30,15 @@ check: $(VENV)/installed-dev
 unit: system $(VENV)/installed-dev
 	PYTHONDONTWRITEBYTECODE= COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(DISTRIBUTED) $(COVERAGE) $(PYTEST_ARGS)
 
-# the tests against the built wheel, where there is no src/
+# what depends on the backend, on the one that is not the default; where there is no native core, it says why
+other-unit: system $(VENV)/installed-dev native
+	@$(BIN)/python scripts/build_native.py --check || exit 0; \
+	other=$$(PAUSABLE_BACKEND= $(BIN)/python -c 'import pausable; print("greenlet" if pausable.backend().name == "native" else "native")') && \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --backend=$$other $(DISTRIBUTED) $(PYTEST_ARGS) $(BACKEND_TESTS)
+
+# the tests against the built wheel, where there is no src/; on BACKENDS, one after another, or the default
 wheel-test: system
-	sh scripts/test-wheel $(PYTHON) $(DISTRIBUTED) $(PYTEST_ARGS)
+	BACKENDS="$(BACKENDS)" sh scripts/test-wheel $(PYTHON) $(DISTRIBUTED) $(PYTEST_ARGS)
 
 # the native core for this Python, and the tests on it
 native: $(VENV)/installed
@@ -43,7 +52,7 @@ wheel: $(VENV)/bin/python
 # the tests on the native core; where there is none, it says why
 native-unit: system $(VENV)/installed-dev native
 	@$(BIN)/python scripts/build_native.py --check || exit 0; \
-	PYTHONDONTWRITEBYTECODE= PAUSABLE_BACKEND=native $(BIN)/python -m pytest $(DISTRIBUTED) $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --backend=native $(DISTRIBUTED) $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60

@@ -1,21 +1,53 @@
-"""What all tests need: Ctrl-C that works, garbage that is found quickly, a backend that can."""
+"""What all tests need: a backend, Ctrl-C that works, garbage that is found quickly."""
 
 import gc
+import os
+import shlex
 import signal
 
 import pytest
 
-from pausable._backend import backend
+#: What jobs run on: here, in the processes of pytest-xdist, and in programs that tests start.
+ENVIRONMENT = "PAUSABLE_BACKEND"
 
 
-def pytest_configure():
+def pytest_addoption(parser, pluginmanager):
+    parser.addoption(
+        "--backend",
+        choices=["native", "greenlet", "auto"],
+        help=f"what jobs run on (default: the environment's {ENVIRONMENT}, or pausable's default)",
+    )
+    # Now: the choice is made when pausable is imported, as the next conftest.py does. No later hook
+    # comes before that, and pytest has parsed its options for plugins only.
+    args = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    args += map(os.fspath, pluginmanager.get_plugin("pytestconfig").invocation_params.args)
+    chosen = parser.parse_known_args(args).backend
+    if chosen is not None:
+        os.environ[ENVIRONMENT] = chosen
+
+
+def pytest_report_header(config):
+    import pausable
+
+    name, reason = pausable.backend()
+    return f"jobs run on: {name} ({reason})"
+
+
+def pytest_configure(config):
+    chosen = config.getoption("backend")
+    if chosen not in (None, os.environ.get(ENVIRONMENT)):
+        raise pytest.UsageError(f"--backend={chosen} came too late: set {ENVIRONMENT} instead")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell runs this with "&"
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):
+    from pausable import backend
+
     if backend().name == "native" and item.get_closest_marker("greenlet_only") is not None:
-        pytest.skip("greenlets inside of jobs: a documented limit of the native backend")
+        pytest.skip(
+            'a limit of the native backend: docs/explanation/backends.md, "Beside greenlet"'
+        )
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -172,6 +172,7 @@ job_resume(PyObject *self, PyObject *Py_UNUSED(none))
         if ((PyObject *)fibre != job->fibre || fibre->state != PAUSED) /* a warning's filter ran code */
             return PyObject_CallOneArg(hooks.refuse_resume, self);
         if (fibre->base.thread != thread) {
+            Py_CLEAR(fibre->resumer);
             raise_from_hook(hooks.dead_stack, job);
             return NULL;
         }

@@ -20,6 +20,7 @@ Rules:
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -201,8 +202,15 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
             self.cancel = None
             self.set_alert()
 
-    def _on_lost(self, _ref: object) -> None:
+    def _on_lost(
+        self,
+        _ref: object,
+        # Bound here: at the end of the process, module globals may be gone already.
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
         """Note that the job's handle was dropped while it was paused. Any thread, at any time."""
+        if is_finalizing():  # `_threads._at_exit` has told of it
+            return
         self.ref = self.snapshot = None
         self.pool.adopt_lost(self, _report.lost)
 
@@ -519,6 +527,9 @@ class Job(Handle[T]):
             try:
                 fibre.point.switch()
             except FibreError as exc:
+                # greenlet counts who refers to the root of a thread that ends, and misses what was
+                # frozen (gc.freeze): ours would be a reference to freed memory then.
+                fibre.resumer = None
                 raise self._dead_stack() from exc
             if fibre.state is PAUSED:
                 return False

@@ -13,6 +13,10 @@ from typing import Any
 
 import pausable
 
+#: For programs that run greenlets of others in jobs: native stacks cannot, and need not, if they
+#: are not demanded (docs/explanation/backends.md, "Beside greenlet").
+BESIDE_GREENLET = "auto" if os.environ.get("PAUSABLE_BACKEND") == "native" else None
+
 
 class Canary:
     """Something that can be watched dying."""
@@ -63,11 +67,12 @@ def readable(fd: int) -> bool:
     return bool(poller.poll(0))
 
 
-def python(source: str, *, code: int = 0) -> tuple[str, str]:
-    """Run a program; return what it wrote to stdout and stderr."""
+def python(source: str, *, code: int = 0, backend: str | None = None) -> tuple[str, str]:
+    """Run a program, on this backend unless told otherwise; return its stdout and stderr."""
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c",
          textwrap.dedent(source)],
+        env={**os.environ, **({"PAUSABLE_BACKEND": backend} if backend is not None else {})},
         capture_output=True,
         text=True,
         timeout=60,

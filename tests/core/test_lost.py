@@ -350,6 +350,46 @@ def test_a_job_whose_thread_ended_without_us_is_refused_and_named():
     job._fibre.pool._fibres.clear()  # nobody can ever run it: keep the exit of the tests quiet
 
 
+ORPHAN = """
+import gc, sys, threading, pausable
+from pausable import _thread_local
+def body():
+    kept.append(pausable.JobPool().start(lambda: pausable.pause()))
+    _thread_local._local.end.calls.clear()              # as a thread that was killed inside C
+def in_thread(fn):
+    thread = threading.Thread(target=fn)
+    thread.start()
+    thread.join()
+def resume():
+    try:
+        kept[0].resume()
+    except pausable.WrongThread:
+        numbers.append(kept[0]._fibre.pool.thread == threading.get_ident())
+kept, numbers = [], []
+in_thread(body)
+"""
+
+
+def test_resuming_a_dead_stack_takes_nothing_from_the_thread_that_tried():
+    program = """
+gc.freeze()                                             # greenlet cannot see who refers to it then
+for _ in range(50):
+    in_thread(resume)
+gc.unfreeze()
+for _ in range(5):
+    in_thread(resume)
+    gc.collect()
+print(kept[0]._fibre.resumer, len(numbers), True in numbers)
+kept[0]._fibre.pool._fibres.clear()
+"""
+    assert python(ORPHAN + program) == ("None 55 True\n", "")
+
+
+def test_at_exit_a_job_whose_thread_ended_without_us_is_reported_once():
+    out, err = python(ORPHAN)
+    assert (out, err.count("could not be unwound"), err.count("Error")) == ("", 1, 0), err
+
+
 # -- the interpreter's exit ------------------------------------------------------------------------
 
 EXIT = """

@@ -11,7 +11,7 @@ import greenlet
 import pytest
 
 import pausable
-from core._support import finish, pauses, python
+from core._support import BESIDE_GREENLET, finish, pauses, python
 
 # -- exceptions ------------------------------------------------------------------------------------
 
@@ -106,12 +106,12 @@ def test_stop_iteration_of_a_job_comes_out_of_result_only():
 # -- foreign greenlets -----------------------------------------------------------------------------
 
 
-@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 @pytest.mark.parametrize("hub", ["gevent.get_hub()", "pass"], ids=["outside", "in a job"])
 def test_the_gevent_hub_comes_back_into_the_job_wherever_it_was_made(hub):
     pytest.importorskip("gevent")
-    out, err = python(f"""
+    out, err = python(
+        f"""
         import gevent, pausable
 
         def body(n):
@@ -129,15 +129,17 @@ def test_the_gevent_hub_comes_back_into_the_job_wherever_it_was_made(hub):
         for n in (3, 0, 4, 1, 2):
             assert jobs[n].resume()
         print([job.result() for job in jobs])
-    """)
+    """,
+        backend=BESIDE_GREENLET,
+    )
     assert (out, err) == ("[0, 1, 2, 3, 4]\n", "")
 
 
-@pytest.mark.greenlet_only
 @pytest.mark.hazard("H8")
 def test_what_a_hub_made_in_a_job_throws_at_its_parent_reaches_the_main_greenlet():
     pytest.importorskip("gevent")
-    out, err = python("""
+    out, err = python(
+        """
         import gevent, gevent.event, pausable
         pausable.start(gevent.sleep, 0)      # the first use of the hub
         for _ in range(3):
@@ -146,7 +148,9 @@ def test_what_a_hub_made_in_a_job_throws_at_its_parent_reaches_the_main_greenlet
             except gevent.exceptions.LoopExit:
                 print("would wait for ever")
             print(pausable.start(int).result(), pausable.thread_pool().stats().size)
-    """)
+    """,
+        backend=BESIDE_GREENLET,
+    )
     assert (out, err) == ("would wait for ever\n0 1\n" * 3, "")
 
 

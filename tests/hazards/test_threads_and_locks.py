@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import pausable
-from core._support import finish, in_thread, python
+from core._support import BESIDE_GREENLET, finish, in_thread, python
 
 
 def in_turn(log, guard, tag):
@@ -74,21 +74,20 @@ print("done")
 """
 
 
-@pytest.mark.greenlet_only
 @pytest.mark.hazard("H3")
 @pytest.mark.parametrize("first", ["patched first", "imported first"])
 def test_under_gevents_patches_jobs_are_found_and_belong_to_the_thread(first):
     pytest.importorskip("gevent")
     patch, load = "from gevent import monkey; monkey.patch_all()\n", "import pausable\n"
     both = patch + load if first == "patched first" else load + patch
-    assert python(both + GEVENT) == ("done\n", "")
+    assert python(both + GEVENT, backend=BESIDE_GREENLET) == ("done\n", "")
 
 
-@pytest.mark.greenlet_only
 @pytest.mark.hazard("H3")
 def test_under_gevents_patches_waits_and_time_limits_work():
     pytest.importorskip("gevent")
-    out, err = python("""
+    out, err = python(
+        """
         from gevent import monkey; monkey.patch_all()
         import concurrent.futures, pausable
         executor = concurrent.futures.ThreadPoolExecutor(4)
@@ -100,15 +99,17 @@ def test_under_gevents_patches_waits_and_time_limits_work():
             except TimeoutError:
                 return "late"
         print(list(pausable.map(wait, range(5))), list(pausable.map(never, range(2))))
-    """)
+    """,
+        backend=BESIDE_GREENLET,
+    )
     assert (out, err) == ("[0, 1, 2, 3, 4] ['late', 'late']\n", "")
 
 
-@pytest.mark.greenlet_only
 @pytest.mark.hazard("H3")
 def test_under_gevents_patches_paused_jobs_are_unwound_at_exit():
     pytest.importorskip("gevent")
-    out, err = python("""
+    out, err = python(
+        """
         from gevent import monkey; monkey.patch_all()
         import gevent, pausable
         def body():
@@ -117,7 +118,9 @@ def test_under_gevents_patches_paused_jobs_are_unwound_at_exit():
             finally:
                 print("finally")
         job = gevent.spawn(pausable.start, body).get()
-    """)
+    """,
+        backend=BESIDE_GREENLET,
+    )
     assert (out, err) == ("finally\n", "")
 
 

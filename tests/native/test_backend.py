@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import pausable
+from core._support import python
 from native._support import needs_native, run
 
 TELL = "import pausable; print(*pausable.backend(), sep='|')"
+
+
+def test_the_backend_that_pytest_was_told_is_that_of_its_processes_and_programs(pytestconfig):
+    chosen = pytestconfig.getoption("backend") or os.environ.get("PAUSABLE_BACKEND")
+    if chosen in ("native", "greenlet"):  # "auto" depends on what was imported
+        assert python("import pausable; print(pausable.backend().name)") == (f"{chosen}\n", "")
+        assert pausable.backend().name == chosen
+
+
+@pytest.mark.parametrize("backend", ["greenlet", pytest.param("native", marks=needs_native)])
+def test_pytest_is_told_the_backend_by_an_option_also_for_several_processes(backend):
+    here = Path(__file__)
+    this_one = (
+        f"{here}::test_the_backend_that_pytest_was_told_is_that_of_its_processes_and_programs"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--backend",
+            backend,
+            "-n1",
+            "-pno:cacheprovider",
+            this_one,
+        ],
+        cwd=here.parents[2],
+        env={**os.environ, "PAUSABLE_BACKEND": "auto"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"\njobs run on: {backend} (PAUSABLE_BACKEND says so)\n" in done.stdout
+    assert " 1 passed" in done.stdout, done.stdout
 
 
 def test_greenlet_is_what_there_is_when_it_is_asked_for():
