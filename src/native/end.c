@@ -28,6 +28,26 @@ keep_context(Fibre *fibre)
         Py_XDECREF(context);
 }
 
+/* Keep the exception's traceback, without a frame of ours, for every `result()` to come. */
+static COLD int
+keep_traceback(Job *job, PyObject *exc)
+{
+    PyObject *tb = PyExceptionInstance_Check(exc) ? PyException_GetTraceback(exc) : NULL;
+    PyCodeObject *code = tb != NULL ? PyFrame_GetCode(((PyTracebackObject *)tb)->tb_frame) : NULL;
+    int hidden = code != NULL ? PySet_Contains(hooks.hidden, (PyObject *)code) : 0;
+    Py_XDECREF(code);
+    if (likely(hidden == 0)) {
+        Py_XSETREF(job->traceback, tb);
+        return 0;
+    }
+    Py_DECREF(tb);
+    if (hidden < 0)
+        return -1;
+    PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* Leave nothing of a call in its fibre, and give that back to its pool.
  *
  * Returns 0, or -1 with an exception set: the job's own, if it is one that whoever drives jobs must
@@ -53,13 +73,22 @@ job_end(Job *job, Fibre *fibre)
     if (fibre->base.c != NULL)
         Py_CLEAR(fibre->base.c->py.context);
     keep_context(fibre);
-    if (unlikely(exc != NULL)) {
-        PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
-        failed |= done == NULL;
-        Py_XDECREF(done);
+    if (unlikely(exc != NULL))
+        failed |= keep_traceback(job, exc) < 0;
+    if (unlikely(is_set(fibre->wait_ctx)) && !fibre->notable) { /* else it is for `settle` */
+        Py_XSETREF(job->wait_ctx, fibre->wait_ctx);
+        fibre->wait_ctx = NULL;
+        failed |= wait_ctx_job_ended(job->wait_ctx) < 0;
     }
-    if (unlikely(fibre->notable) && !failed) {
+    fibre->blocks = 0;
+    if (unlikely(fibre->notable)) {
+        PyObject *type, *error, *tb;
+        PyErr_Fetch(&type, &error, &tb);
         PyObject *done = PyObject_CallFunctionObjArgs(hooks.settle, job, fibre, NULL);
+        if (done == NULL && type != NULL)
+            PyErr_Clear();
+        if (type != NULL) /* what failed before is the news */
+            PyErr_Restore(type, error, tb);
         failed |= done == NULL;
         Py_XDECREF(done);
     }
