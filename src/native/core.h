@@ -68,6 +68,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *idle;    /* a list of fibres, or what stands in for one */
     Thread *thread_of; /* owned: the thread whose default pool it is, or NULL */
+    unsigned long thread; /* that it belongs to, as of threading.get_ident() */
 } Pool;
 
 struct Fibre {
@@ -77,6 +78,7 @@ struct Fibre {
     char dying;
     char alert;   /* a pause has to look closer */
     char notable; /* the job's end has more to do than usual */
+    Py_ssize_t blocks; /* reasons not to pause */
     /* the call to begin with; either of the two forms */
     PyObject *fn, *args, *kwargs;
     PyObject *const *vector;
@@ -112,7 +114,7 @@ typedef struct {
 } here_cache;
 
 extern HIDDEN __thread here_cache here_now __attribute__((tls_model("initial-exec")));
-extern HIDDEN PyTypeObject Stack_Type, Thread_Type, Fibre_Type, Pool_Type;
+extern HIDDEN PyTypeObject Stack_Type, Thread_Type, Fibre_Type, Pool_Type, Block_Type;
 extern HIDDEN PyTypeObject *Job_Type; /* NULL until pausable._job has made it */
 extern HIDDEN PyObject *FibreError;
 extern HIDDEN PyObject *state_objects[STATES];
@@ -128,6 +130,8 @@ HIDDEN PyObject *stack_get_context(Stack *self, void *closure);
 HIDDEN PyObject *context_with(PyObject *vars);
 HIDDEN PyObject *make_job_type(PyObject *module, PyObject *reference);
 HIDDEN PyObject *instead_of(PyObject *module, PyObject *reference);
+HIDDEN PyObject *take_over(PyObject *module, PyObject *kind);
+HIDDEN PyObject *bind_wait_context(PyObject *module, PyObject *type);
 HIDDEN PyObject *bind_hooks(PyObject *module, PyObject *hooks);
 HIDDEN PyObject *watch_greenlet(PyObject *module, PyObject *getcurrent);
 HIDDEN PyObject *set_thread_pool(PyObject *module, PyObject *pool);

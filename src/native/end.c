@@ -28,6 +28,26 @@ keep_context(Fibre *fibre)
         Py_XDECREF(context);
 }
 
+/* Keep the exception's traceback, without a frame of ours, for every `result()` to come. */
+static COLD int
+keep_traceback(Job *job, PyObject *exc)
+{
+    PyObject *tb = PyExceptionInstance_Check(exc) ? PyException_GetTraceback(exc) : NULL;
+    PyCodeObject *code = tb != NULL ? PyFrame_GetCode(((PyTracebackObject *)tb)->tb_frame) : NULL;
+    int hidden = code != NULL ? PySet_Contains(hooks.hidden, (PyObject *)code) : 0;
+    Py_XDECREF(code);
+    if (likely(hidden == 0)) {
+        Py_XSETREF(job->traceback, tb);
+        return 0;
+    }
+    Py_DECREF(tb);
+    if (hidden < 0)
+        return -1;
+    PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* Leave nothing of a call in its fibre, and give that back to its pool.
  *
  * Returns 0, or -1 with an exception set: the job's own, if it is one that whoever drives jobs must
@@ -53,13 +73,20 @@ job_end(Job *job, Fibre *fibre)
     if (fibre->base.c != NULL)
         Py_CLEAR(fibre->base.c->py.context);
     keep_context(fibre);
-    PyObject *type = NULL, *error = NULL, *tb = NULL;
-    if (unlikely(exc != NULL)) {
-        PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);
-        if (unlikely(done == NULL))
-            PyErr_Fetch(&type, &error, &tb); /* Ctrl-C: the books are closed all the same */
-        Py_XDECREF(done);
+    PyObject *type = NULL, *error = NULL, *tb = NULL; /* Ctrl-C: the books are closed all the same */
+    if (unlikely(exc != NULL) && keep_traceback(job, exc) < 0)
+        PyErr_Fetch(&type, &error, &tb);
+    if (unlikely(is_set(fibre->wait_ctx)) && !fibre->notable) { /* else it is for `settle` */
+        Py_XSETREF(job->wait_ctx, fibre->wait_ctx);
+        fibre->wait_ctx = NULL;
+        if (wait_ctx_job_ended(job->wait_ctx) < 0) {
+            if (type == NULL)
+                PyErr_Fetch(&type, &error, &tb);
+            else
+                PyErr_Clear();
+        }
     }
+    fibre->blocks = 0;
     if (unlikely(fibre->notable)) {
         PyObject *done = PyObject_CallFunctionObjArgs(hooks.settle, job, fibre, NULL);
         failed |= done == NULL;

@@ -345,6 +345,24 @@ fibre_get_dead(Fibre *Py_UNUSED(self), void *Py_UNUSED(closure))
     Py_RETURN_FALSE;
 }
 
+/* The counter of blocks is apart; see blocks.c. */
+static PyObject *
+fibre_get_alert(Fibre *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->alert || self->blocks > 0);
+}
+
+static int
+fibre_set_alert(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == NULL || !PyBool_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "alert has to be a bool");
+        return -1;
+    }
+    self->alert = value == Py_True;
+    return 0;
+}
+
 static PyMethodDef fibre_methods[] = {
     {"warm_up", (PyCFunction)fibre_warm_up, METH_NOARGS, "Have the memory now."},
     {"retire", (PyCFunction)fibre_retire, METH_NOARGS, "Give the memory back."},
@@ -361,7 +379,7 @@ static PyMemberDef fibre_members[] = {
     OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver),
     OBJECT(wait_ctx),
     {"dying", T_BOOL, offsetof(Fibre, dying), 0, NULL},
-    {"alert", T_BOOL, offsetof(Fibre, alert), 0, NULL},
+    {"blocks", T_PYSSIZET, offsetof(Fibre, blocks), 0, NULL},
     {"notable", T_BOOL, offsetof(Fibre, notable), 0, NULL},
     {NULL},
 };
@@ -377,6 +395,7 @@ static PyGetSetDef fibre_getset[] = {
     {"lost", (getter)fibre_get_lost, (setter)fibre_set_lost, "Its `_on_lost`.", NULL},
     {"size_bytes", (getter)fibre_get_size, (setter)fibre_set_size, "Of its memory.", NULL},
     {"point", (getter)fibre_get_point, (setter)fibre_set_point, "The fibre itself.", NULL},
+    {"alert", (getter)fibre_get_alert, (setter)fibre_set_alert, "A pause has to look closer.", NULL},
     {"dead", (getter)fibre_get_dead, NULL, "A fibre of this kind never dies.", NULL},
     {"gr_context", (getter)stack_get_context, (setter)fibre_set_context, "As of Stack.", NULL},
     {NULL},

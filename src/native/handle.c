@@ -2,7 +2,7 @@
  *
  * Rules:
  * - The type is made at import as a subclass of the reference in Python, which has all methods that
- *   need not be fast; so it adds fields, and `resume`.
+ *   need not be fast; so it adds fields, and what builtins.c lists.
  * - A fibre borrows its job. When the job dies while it is paused, its fibre
  *   is told (`lost`), whoever let go of it and in whatever thread: by the finalizer if a collection
  *   found it, else when it is freed.
@@ -162,26 +162,17 @@ static PyMemberDef job_members[] = {
     {NULL},
 };
 
-
-
-static PyMethodDef job_methods[] = {
-    {"resume", job_resume, METH_NOARGS, NULL},
-    {NULL},
-};
-
 /* Make pausable.Job from the reference in Python, which becomes its base. */
 PyObject *
 make_job_type(PyObject *module, PyObject *reference)
 {
     static PyType_Slot slots[] = {
-        {Py_tp_doc, NULL},
         {Py_tp_new, job_tp_new},
         {Py_tp_dealloc, job_dealloc},
         {Py_tp_finalize, job_finalize},
         {Py_tp_traverse, job_traverse},
         {Py_tp_clear, job_clear},
         {Py_tp_members, job_members},
-        {Py_tp_methods, job_methods},
         {0, NULL},
     };
     static PyType_Spec spec = {
@@ -190,39 +181,26 @@ make_job_type(PyObject *module, PyObject *reference)
         .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
         .slots = slots,
     };
-    static char *texts[2];
     if (Job_Type != NULL)
         return Py_NewRef(Job_Type);
     if (!PyType_Check(reference)) {
         PyErr_Format(PyExc_TypeError, "the reference has to be a class, not %R", reference);
         return NULL;
     }
-    PyObject *resume = PyObject_GetAttrString(reference, "resume");
-    if (resume == NULL)
-        return NULL;
-    PyObject *docs[] = {PyObject_GetAttrString(reference, "__doc__"),
-                        resume ? PyObject_GetAttrString(resume, "__doc__") : NULL};
-    Py_XDECREF(resume);
-    for (int i = 0; i < 2; i++) {
-        const char *doc = docs[i] && PyUnicode_Check(docs[i]) ? PyUnicode_AsUTF8(docs[i]) : "";
-        texts[i] = doc ? PyMem_RawMalloc(strlen(doc) + 32) : NULL;
-        if (texts[i] == NULL) {
-            if (!PyErr_Occurred())
-                PyErr_NoMemory();
-            Py_XDECREF(docs[0]);
-            Py_XDECREF(docs[1]);
-            return NULL;
-        }
-        strcpy(texts[i], i == 1 ? "resume($self, /)\n--\n\n" : "");
-        strcat(texts[i], doc);
-        Py_XDECREF(docs[i]);
-    }
-    slots[0].pfunc = texts[0];
-    job_methods[0].ml_doc = texts[1];
     PyObject *bases = PyTuple_Pack(1, reference);
     if (bases == NULL)
         return NULL;
     Job_Type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, bases);
     Py_DECREF(bases);
-    return Py_XNewRef(Job_Type);
+    if (Job_Type == NULL)
+        return NULL;
+    PyObject *doc = PyObject_GetAttrString(reference, "__doc__");
+    PyObject *done = NULL;
+    if (doc != NULL && PyObject_SetAttrString((PyObject *)Job_Type, "__doc__", doc) == 0)
+        done = take_over(module, (PyObject *)Job_Type);
+    Py_XDECREF(doc);
+    if (done == NULL)
+        return NULL;
+    Py_DECREF(done);
+    return Py_NewRef(Job_Type);
 }

@@ -6,16 +6,6 @@
  */
 #include "job.h"
 
-/* Return the fibre of the job that is running in this thread, or NULL. */
-static inline Fibre *
-running(Thread *thread)
-{
-    Fibre *fibre = (Fibre *)thread->current;
-    if (likely(Py_TYPE(fibre) == (PyTypeObject *)hooks.fibre_type && fibre->state == RUNNING))
-        return fibre;
-    return NULL;
-}
-
 static COLD int
 asks(Fibre *fibre, PyObject *method)
 {
@@ -25,16 +15,6 @@ asks(Fibre *fibre, PyObject *method)
     int truth = PyObject_IsTrue(answer);
     Py_DECREF(answer);
     return truth;
-}
-
-/* Whether there are reasons not to pause; they set `alert`, too. */
-static COLD int
-is_blocked(Fibre *fibre)
-{
-    PyObject *blocks = PyObject_GetAttr((PyObject *)fibre, names.blocks);
-    int blocked = blocks != NULL && PyObject_IsTrue(blocks) == 1;
-    Py_XDECREF(blocks);
-    return blocked;
 }
 
 /* pause() -> bool */
@@ -52,13 +32,11 @@ native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_s
     Fibre *fibre = running(thread);
     if (unlikely(fibre == NULL))
         return PyObject_CallNoArgs(hooks.outside);
-    /* Before anything is done for the pause. Where it is blocked anyway, it does no harm. */
-    if (unlikely(greenlet_getcurrent != NULL)) {
-        if (fibre->alert && is_blocked(fibre))
-            Py_RETURN_FALSE;
-        if (PyErr_Occurred() || check_greenlet(fibre) < 0)
-            return NULL;
-    }
+    if (unlikely(fibre->blocks > 0))
+        Py_RETURN_FALSE;
+    /* Before anything is done for the pause. Where it is blocked, it does no harm. */
+    if (unlikely(greenlet_getcurrent != NULL) && check_greenlet(fibre) < 0)
+        return NULL;
     if (unlikely(fibre->alert)) {
         int may = asks(fibre, names.may_pause);
         if (may <= 0)
@@ -75,12 +53,8 @@ native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_s
     fibre->state = RUNNING;
     if (unlikely(fibre->alert) && asks(fibre, names.resumed) < 0)
         return NULL; /* a job that is unwound begins no window */
-    if (is_set(fibre->wait_ctx)) {
-        PyObject *done = PyObject_CallMethodNoArgs(fibre->wait_ctx, names.reset);
-        if (done == NULL)
-            return NULL;
-        Py_DECREF(done);
-    }
+    if (is_set(fibre->wait_ctx) && wait_ctx_reset(fibre->wait_ctx) < 0)
+        return NULL;
     Py_RETURN_TRUE;
 }
 
@@ -131,8 +105,29 @@ native_can_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), 
         return PyObject_CallNoArgs(references.can_pause);
     if (fibre == NULL)
         Py_RETURN_FALSE;
-    if (likely(!fibre->alert)) /* blocks set it */
-        Py_RETURN_TRUE;
-    int blocked = is_blocked(fibre);
-    return PyErr_Occurred() ? NULL : PyBool_FromLong(!blocked);
+    return PyBool_FromLong(fibre->blocks <= 0);
+}
+
+PyObject *
+native_current_wait_ctx(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
+{
+    Thread *thread = here();
+    if (thread == NULL || nargs != 0) {
+        if (thread != NULL)
+            PyErr_SetString(PyExc_TypeError, "current_wait_ctx() takes no arguments");
+        return NULL;
+    }
+    Fibre *fibre = running(thread);
+    if (unlikely(fibre == NULL && hooks.given_way != NULL))
+        return PyObject_CallNoArgs(references.current_wait_ctx);
+    if (fibre == NULL || fibre->blocks > 0)
+        Py_RETURN_NONE;
+    if (is_set(fibre->wait_ctx))
+        return Py_NewRef(fibre->wait_ctx);
+    PyObject *job = Py_XNewRef((PyObject *)(fibre->job != NULL ? fibre->job : fibre->weak_job));
+    if (job == NULL)
+        Py_RETURN_NONE;
+    PyObject *ctx = PyObject_GetAttr(job, names.wait_ctx);
+    Py_DECREF(job);
+    return ctx;
 }

@@ -17,7 +17,6 @@
 typedef struct {
     PyObject *take;           /* (pool, job, fn, args, kwargs) -> (fibre, fn, args, kwargs) */
     PyObject *name_of;        /* (fn) -> str: of a callable without a name */
-    PyObject *wait_in;        /* (fibre, wait_ctx) */
     PyObject *publish;        /* (context, snapshot) */
     PyObject *settle;         /* (job, fibre) */
     PyObject *keep_traceback; /* (job, exc) */
@@ -26,19 +25,24 @@ typedef struct {
     PyObject *foreign_switch; /* (job) -> exception */
     PyObject *dead_stack;     /* (job) -> exception */
     PyObject *thread_pool;    /* () -> pool: makes the thread's default pool */
+    PyObject *refuse_context; /* (wait_ctx): raises, unless a job may wait in it */
+    PyObject *hidden;         /* the set of code objects whose frames are not shown */
     PyObject *fibre_type;
     PyObject *elsewhere; /* (as launch) -> job, or None: natively; with greenlet in the process */
     PyObject *given_way; /* set when jobs run on greenlet: idle fibres are not kept */
 } job_hooks;
 
 typedef struct {
-    PyObject *may_pause, *resumed, *reset, *change_resumer, *context, *blocks, *outermost, *append, *drop;
-    PyObject *name;
+    PyObject *may_pause, *resumed, *reset, *job_ended, *jobs, *wait_ctx;
+    PyObject *change_resumer, *check_thread, *context, *outermost, *append, *drop, *name;
+    PyObject *block_pause, *unblock_pause;
 } job_names;
 
-/* What the builtins stand in for. Once jobs run on greenlet, it is asked outside of native jobs. */
+/* What the builtins stand in for: asked in what is rare, and, once jobs run on greenlet, outside of
+ * native jobs. */
 typedef struct {
-    PyObject *current_fibre, *current_job, *can_pause;
+    PyObject *current_fibre, *current_job, *can_pause, *current_wait_ctx;
+    PyObject *done, *paused, *cancelled, *result, *exception, *wait_ctx, *exit;
 } job_references;
 
 extern HIDDEN job_hooks hooks;
@@ -52,12 +56,46 @@ HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);
 
+HIDDEN PyObject *refer(PyObject *reference, PyObject *self);
+
+HIDDEN void fibre_block(Fibre *fibre, Py_ssize_t by);
+
+HIDDEN int wait_ctx_is_free(PyObject *ctx);
+HIDDEN int wait_ctx_job_begins(PyObject *ctx);
+HIDDEN int wait_ctx_job_ended(PyObject *ctx);
+HIDDEN int wait_ctx_reset(PyObject *ctx);
+
 HIDDEN PyObject *native_start(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 HIDDEN PyObject *native_launch(PyObject *, PyObject *const *, Py_ssize_t);
 HIDDEN PyObject *native_pause(PyObject *, PyObject *const *, Py_ssize_t);
 HIDDEN PyObject *native_current_fibre(PyObject *, PyObject *const *, Py_ssize_t);
 HIDDEN PyObject *native_current_job(PyObject *, PyObject *const *, Py_ssize_t);
 HIDDEN PyObject *native_can_pause(PyObject *, PyObject *const *, Py_ssize_t);
+HIDDEN PyObject *native_current_wait_ctx(PyObject *, PyObject *const *, Py_ssize_t);
+HIDDEN PyObject *native_block_pause(PyObject *, PyObject *const *, Py_ssize_t);
+HIDDEN PyObject *native_unblock_pause(PyObject *, PyObject *const *, Py_ssize_t);
+HIDDEN PyObject *fibre_block_by(PyObject *self, PyObject *by);
+HIDDEN PyObject *fibre_wait_in(PyObject *self, PyObject *wait_ctx);
+HIDDEN PyObject *pool_start(PyObject *self, PyObject *const *, Py_ssize_t, PyObject *);
+HIDDEN PyObject *pool_start_in(PyObject *self, PyObject *const *, Py_ssize_t, PyObject *);
 HIDDEN PyObject *job_resume(PyObject *self, PyObject *none);
+HIDDEN PyObject *job_done(PyObject *self, PyObject *none);
+HIDDEN PyObject *job_cancelled(PyObject *self, PyObject *none);
+HIDDEN PyObject *job_result(PyObject *self, PyObject *none);
+HIDDEN PyObject *job_exception(PyObject *self, PyObject *none);
+HIDDEN PyObject *job_get_paused(PyObject *self, void *closure);
+HIDDEN PyObject *job_get_wait_ctx(PyObject *self, void *closure);
+HIDDEN PyObject *job_enter(PyObject *self, PyObject *none);
+HIDDEN PyObject *job_exit(PyObject *self, PyObject *const *, Py_ssize_t);
+
+/* Return the fibre of the job that is running in this thread, or NULL. */
+static inline Fibre *
+running(Thread *thread)
+{
+    Fibre *fibre = (Fibre *)thread->current;
+    if (likely(Py_TYPE(fibre) == (PyTypeObject *)hooks.fibre_type && fibre->state == RUNNING))
+        return fibre;
+    return NULL;
+}
 
 #endif

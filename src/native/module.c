@@ -74,6 +74,8 @@ static PyMethodDef functions[] = {
     {"set_guard", set_guard, METH_O, "Choose what guards the stacks; before the first is made."},
     {"bind_hooks", bind_hooks, METH_O, "Take over functions of pausable._job for what is rare."},
     {"instead_of", instead_of, METH_O, "Return the builtin that does what a function does."},
+    {"take_over", take_over, METH_O, "Have the methods of a class done by the core."},
+    {"bind_wait_context", bind_wait_context, METH_O, "Take over the type WaitContext."},
     {"make_job_type", make_job_type, METH_O, "Return the type Job, made from the reference."},
     {"watch_greenlet", watch_greenlet, METH_VARARGS, "Take over greenlet.getcurrent."},
     {"set_thread_pool", set_thread_pool, METH_O, "Set or take away this thread's default pool."},
@@ -116,7 +118,8 @@ module_exec(PyObject *m)
         return -1;
     }
     if (PyType_Ready(&Stack_Type) < 0 || PyType_Ready(&Thread_Type) < 0 ||
-        PyType_Ready(&Fibre_Type) < 0 || PyType_Ready(&Pool_Type) < 0 || contexts_are_known() < 0)
+        PyType_Ready(&Fibre_Type) < 0 || PyType_Ready(&Pool_Type) < 0 ||
+        PyType_Ready(&Block_Type) < 0 || contexts_are_known() < 0)
         return -1;
     if (FibreError == NULL)
         FibreError = PyErr_NewException("pausable._native.FibreError", PyExc_RuntimeError, NULL);
@@ -124,6 +127,7 @@ module_exec(PyObject *m)
         PyModule_AddObjectRef(m, "Stack", (PyObject *)&Stack_Type) < 0 ||
         PyModule_AddObjectRef(m, "Fibre", (PyObject *)&Fibre_Type) < 0 ||
         PyModule_AddObjectRef(m, "Pool", (PyObject *)&Pool_Type) < 0 ||
+        PyModule_AddObjectRef(m, "Block", (PyObject *)&Block_Type) < 0 ||
         PyModule_AddIntConstant(m, "MIN_STACK_BYTES", STACKMEM_MIN) < 0 ||
         PyModule_AddIntConstant(m, "MAX_STACK_BYTES", STACKMEM_MAX) < 0)
         return -1;

@@ -70,6 +70,7 @@ set_thread_pool(PyObject *Py_UNUSED(module), PyObject *arg)
 
 static PyMemberDef pool_members[] = {
     {"idle", T_OBJECT_EX, offsetof(Pool, idle), 0, "The fibres that can be used at once."},
+    {"thread", T_ULONG, offsetof(Pool, thread), 0, "The thread that it belongs to."},
     {NULL},
 };
 

@@ -164,6 +164,25 @@ set_outermost(call *it, PyObject *driver)
     return 0;
 }
 
+/* Have the job wait in a context. Its end need not be `notable` for that, as on greenlet. */
+static inline int
+wait_in(Fibre *fibre, PyObject *wait_ctx)
+{
+    if (wait_ctx_job_begins(wait_ctx) < 0)
+        return -1;
+    Py_XSETREF(fibre->wait_ctx, Py_NewRef(wait_ctx));
+    return 0;
+}
+
+/* JobFibre.wait_in(wait_ctx) */
+PyObject *
+fibre_wait_in(PyObject *self, PyObject *wait_ctx)
+{
+    if (wait_in((Fibre *)self, wait_ctx) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 /* Greenlet is in the process: start the job there. NULL without an exception: not this one. */
 static COLD PyObject *
 start_elsewhere(Pool *pool, PyObject *wait_ctx, PyObject *driver, call *it)
@@ -223,12 +242,8 @@ start_job(Thread *thread, Pool *pool, PyObject *wait_ctx, PyObject *driver, call
     if (driver != NULL && it->fn == asked_for && set_outermost(it, driver) < 0)
         goto not_begun;
     Py_XSETREF(fibre->resumer, Py_NewRef(thread->current));
-    if (wait_ctx != NULL) {
-        PyObject *done = PyObject_CallFunctionObjArgs(hooks.wait_in, fibre, wait_ctx, NULL);
-        if (done == NULL)
-            goto not_begun;
-        Py_DECREF(done);
-    }
+    if (wait_ctx != NULL && wait_in(fibre, wait_ctx) < 0)
+        goto not_begun;
     if (unlikely(greenlet_getcurrent != NULL) && note_greenlet(fibre) < 0)
         goto not_begun;
     fibre->fn = Py_NewRef(it->fn);
@@ -300,6 +315,61 @@ native_start(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t narg
     PyObject *job = start_job(thread, pool, NULL, NULL, &it);
     Py_DECREF(pool);
     return job;
+}
+
+/* Refuse to use a pool in another thread than its own; 0, or -1 with an error set. */
+static inline int
+check_thread(PyObject *pool)
+{
+    if (likely(((Pool *)pool)->thread == PyThread_get_thread_ident()))
+        return 0;
+    PyObject *done = PyObject_CallMethodNoArgs(pool, names.check_thread);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* JobPool.start(fn, /, *args, **kwargs) -> Job */
+PyObject *
+pool_start(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
+{
+    if (unlikely(nargs < 1)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "JobPool.start() missing 1 required positional argument: 'fn'");
+        return NULL;
+    }
+    if (unlikely(check_thread(self) < 0))
+        return NULL;
+    Thread *thread = here();
+    if (unlikely(thread == NULL))
+        return NULL;
+    call it = {.fn = args[0], .vector = args + 1, .nargs = nargs - 1, .names = keywords};
+    return start_job(thread, (Pool *)self, NULL, NULL, &it);
+}
+
+/* JobPool.start_in(wait_ctx, fn, /, *args, **kwargs) -> Job */
+PyObject *
+pool_start_in(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
+{
+    if (unlikely(nargs < 2)) {
+        PyErr_SetString(PyExc_TypeError,
+                        nargs == 1 ? "JobPool.start_in() missing 1 required positional argument: 'fn'"
+                                   : "JobPool.start_in() missing 2 required positional arguments:"
+                                     " 'wait_ctx' and 'fn'");
+        return NULL;
+    }
+    if (unlikely(check_thread(self) < 0))
+        return NULL;
+    if (unlikely(!wait_ctx_is_free(args[0]))) {
+        PyObject *done = PyObject_CallOneArg(hooks.refuse_context, args[0]);
+        if (done == NULL)
+            return NULL;
+        Py_DECREF(done);
+    }
+    Thread *thread = here();
+    if (unlikely(thread == NULL))
+        return NULL;
+    call it = {.fn = args[1], .vector = args + 2, .nargs = nargs - 2, .names = keywords};
+    return start_job(thread, (Pool *)self, args[0], NULL, &it);
 }
 
 /* launch(pool, wait_ctx, driver, fn, args, kwargs) -> Job */

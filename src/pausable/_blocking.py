@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, ContextDecorator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pausable._fibre import NATIVE
 from pausable._job import Job, current_job
 from pausable._thread_local import get_ident
 
 __all__ = ["guarded", "pause_blocked"]
 
 
-class pause_blocked(ContextDecorator):  # noqa: N801  # reads as a statement: with pause_blocked():
-    """Keep the running job from pausing: `with pause_blocked():`, or as a decorator.
-
-    A pause inside does nothing, and what would pause blocks instead. Nests; is undone however the
-    block is left; belongs to the job that entered it; does nothing outside jobs.
-
-    Pauses: never.
-    Threads: the job's own.
-    See: ASYNC_block_pause(3)
-    Differs: OpenSSL counts per thread, so that one job's forgotten unblock stops all others.
-    """
+class Block:
+    """Keeps jobs from pausing: the reference, for what the native core has in C."""
 
     def __init__(self) -> None:
         #: (thread, job): threads may share one object, `guarded(lock)` most of all.
         self._entered: list[tuple[int, Job[Any] | None]] = []
-
-    def _recreate_cm(self) -> pause_blocked:
-        return pause_blocked()
 
     def __enter__(self) -> None:
         job = current_job()
@@ -50,6 +39,26 @@ class pause_blocked(ContextDecorator):  # noqa: N801  # reads as a statement: wi
             if self._entered[i][0] == here:
                 return self._entered.pop(i)[1]
         return self._entered.pop()[1]  # a generator that is closed in another thread
+
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import Block
+
+
+class pause_blocked(Block, ContextDecorator):  # noqa: N801  # reads as a statement: with pause_blocked():
+    """Keep the running job from pausing: `with pause_blocked():`, or as a decorator.
+
+    A pause inside does nothing, and what would pause blocks instead. Nests; is undone however the
+    block is left; belongs to the job that entered it; does nothing outside jobs.
+
+    Pauses: never.
+    Threads: the job's own.
+    See: ASYNC_block_pause(3)
+    Differs: OpenSSL counts per thread, so that one job's forgotten unblock stops all others.
+    """
+
+    def _recreate_cm(self) -> pause_blocked:
+        return pause_blocked()
 
 
 class guarded(AbstractContextManager[Any]):  # noqa: N801  # reads as a statement: with guarded(lock):

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-__all__ = ["hide", "is_hidden", "summary", "visible"]
+__all__ = ["hidden", "hide", "is_hidden", "summary", "visible"]
 
 #: Frames that are ours and tell nobody anything.
-_hidden: Final[set[CodeType]] = set()
+hidden: Final[set[CodeType]] = set()
 
 
 def hide(code: CodeType) -> None:
     """Leave the frames of `code` out of the stacks that are shown."""
-    _hidden.add(code)
+    hidden.add(code)
 
 
 def is_hidden(frame: FrameType) -> bool:
     """Tell whether a frame is left out."""
-    return frame.f_code in _hidden
+    return frame.f_code in hidden
 
 
 def visible(frame: FrameType | None) -> list[tuple[FrameType, int]]:

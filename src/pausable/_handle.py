@@ -143,11 +143,11 @@ class Handle(Generic[T]):
                 self._wait_ctx = WaitContext()
                 return self._wait_ctx
         if fibre.wait_ctx is None:
-            fibre.wait_ctx = WaitContext()
-            fibre.wait_ctx._jobs = 1
-            fibre.notable = True
+            ctx = WaitContext()
+            fibre.wait_in(ctx)
             if fibre.driver is not None:
-                fibre.driver.equip(fibre.wait_ctx)
+                fibre.driver.equip(ctx)
+            return ctx
         return fibre.wait_ctx
 
     def stack(self) -> StackSummary:

@@ -77,6 +77,7 @@ _EMPTY: Final = Context()
 #: What every job needs. (The native core's type has these too.)
 SLOTS: Final = (
     "alert",
+    "blocks",
     "context",
     "depth",
     "driver",
@@ -102,6 +103,7 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
     __slots__ = _NONE
 
     alert: bool  # look at blocks, cancel and watch before and after a pause
+    blocks: int  # reasons not to pause
     context: Context | None
     depth: int  # of the stack where it was made: it counts its recursion from there
     driver: Driver | None  # an event loop's
@@ -113,7 +115,6 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
     snapshot: Context | None  # the starter's context at the first pause
     wait_ctx: WaitContext | None
 
-    blocks: int = 0  # reasons not to pause
     callbacks: tuple[Callable[[Any], object], ...] = ()
     cancel: CancelRequest | None = None
     face: Any = None  # what another API knows this job by
@@ -126,6 +127,7 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
         self.pool = pool
         self.depth = depth
         self.alert = False
+        self.blocks = 0
         self.context = None
         self.driver = None
         self.job = None
@@ -160,6 +162,12 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
             or self.own_loop is not None
             or self.watch is not None
         )
+
+    def wait_in(self, wait_ctx: WaitContext) -> None:
+        """Have the job wait in a context."""
+        self.notable = True
+        self.wait_ctx = wait_ctx
+        wait_ctx._jobs += 1
 
     def keep_loops_apart(self, own_loop: OwnLoop | None) -> None:
         """Exchange asyncio's idea of what is running at each pause, or do so no more."""
@@ -358,9 +366,7 @@ def launch(
         fibre.gr_context = fibre.context = context
         fibre.resumer = current()
         if wait_ctx is not None:
-            fibre.wait_ctx = wait_ctx
-            wait_ctx._jobs += 1
-            fibre.notable = True
+            fibre.wait_in(wait_ctx)
         fibre.switch(fn, args, kwargs)
         if fibre.state is PAUSED:
             fibre.ref = ref(job, fibre.lost)
@@ -422,6 +428,7 @@ def _settle(job: Job[Any], fibre: JobFibre) -> None:
         job._wait_ctx._job_ended()
     fibre.__dict__.clear()
     fibre.point = fibre
+    fibre.blocks = 0
     fibre.alert = fibre.notable = False
     if transient or type(fibre) is not kind:
         fibre.pool.drop(fibre)
@@ -677,12 +684,6 @@ def _take(
     return fibre, fn, args, kwargs
 
 
-def _wait_in(fibre: JobFibre, wait_ctx: WaitContext) -> None:
-    fibre.notable = True
-    fibre.wait_ctx = wait_ctx
-    wait_ctx._jobs += 1
-
-
 def _outside() -> bool:
     return _watch.outside_jobs()  # another one in debug mode
 
@@ -695,14 +696,24 @@ def _refuse_resume(job: Job[Any]) -> None:
 reference: dict[str, Any] = {"Job": Job, "launch": launch, "pause": pause}
 
 if NATIVE and not TYPE_CHECKING:
-    from pausable._native import bind_hooks, instead_of, make_job_type
+    from pausable._frames import hidden
+    from pausable._native import (
+        bind_hooks,
+        bind_wait_context,
+        instead_of,
+        make_job_type,
+        take_over,
+    )
 
     Job = make_job_type(Job)
+    take_over(JobFibre)
+    bind_wait_context(WaitContext)
     bind_hooks(
         {
             "dead_stack": Job._dead_stack,
             "fibre_type": JobFibre,
             "foreign_switch": _foreign_switch,
+            "hidden": hidden,
             "keep_traceback": _keep_own_traceback,
             "name_of": _name_of,
             "outside": _outside,
@@ -710,7 +721,6 @@ if NATIVE and not TYPE_CHECKING:
             "refuse_resume": _refuse_resume,
             "settle": _settle,
             "take": _take,
-            "wait_in": _wait_in,
         }
     )
     pause = instead_of(pause)
@@ -718,3 +728,4 @@ if NATIVE and not TYPE_CHECKING:
     can_pause = instead_of(can_pause)
     current_job = instead_of(current_job)
     current_fibre = instead_of(current_fibre)
+    current_wait_ctx = instead_of(current_wait_ctx)

@@ -187,15 +187,7 @@ class JobPool(Pool):
         Differs: OpenSSL forbids two jobs in one context but does not check.
         """
         self._check_thread()
-        if not isinstance(wait_ctx, WaitContext):
-            raise TypeError(f"wait_ctx has to be a WaitContext, not {wait_ctx!r}")
-        if wait_ctx.closed:
-            raise WaitContextClosed(f"{wait_ctx!r} was closed; start the job in a new one")
-        if wait_ctx._jobs:
-            raise JobStateError(
-                f"{wait_ctx!r} is in use by another job; a context serves one job at a time: wait"
-                " until that one has ended, or use a context for each"
-            )
+        _check_free(wait_ctx)
         return launch(self, wait_ctx, None, fn, args, kwargs or None)
 
     def grow(self) -> JobFibre:
@@ -533,6 +525,19 @@ def unwind_thread(thread: int) -> None:
                 pass  # each has been reported
 
 
+def _check_free(wait_ctx: WaitContext) -> None:
+    """Refuse a context that no job can be started in."""
+    if not isinstance(wait_ctx, WaitContext):
+        raise TypeError(f"wait_ctx has to be a WaitContext, not {wait_ctx!r}")
+    if wait_ctx.closed:
+        raise WaitContextClosed(f"{wait_ctx!r} was closed; start the job in a new one")
+    if wait_ctx._jobs:
+        raise JobStateError(
+            f"{wait_ctx!r} is in use by another job; a context serves one job at a time: wait"
+            " until that one has ended, or use a context for each"
+        )
+
+
 def _check_size(what: str, size: object, least: int) -> None:
     if not isinstance(size, int) or isinstance(size, bool):
         raise TypeError(f"{what} has to be an int{' or None' if least else ''}, not {size!r}")
@@ -550,3 +555,10 @@ def _depth() -> int:
         frame = frame.f_back
     fibre = _job.enclosing_fibre()
     return depth if fibre is None else depth + int(fibre.depth)
+
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import bind_hooks, take_over
+
+    take_over(JobPool)
+    bind_hooks({"refuse_context": _check_free})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
+import weakref
 
 import pytest
 
 import pausable
-from core._support import finish, pauses
+from core._support import Canary, finish, in_thread, pauses
+from pausable import openssl
+from pausable._job import current_wait_ctx
 
 
 def test_a_blocked_pause_does_nothing_and_the_block_ends():
@@ -29,6 +34,114 @@ def test_blocks_nest():
             return pausable.pause()
 
     assert pausable.start(body).result() is False
+
+
+def test_one_object_nests_in_itself():
+    block = pausable.pause_blocked()
+
+    def body():
+        seen = []
+        with block, block, block, block, block:
+            seen.append(pausable.can_pause())
+            block.__exit__()
+            seen.append(pausable.can_pause())
+            block.__enter__()
+        return [*seen, pausable.can_pause()]
+
+    assert pausable.start(body).result() == [False, False, True]
+
+
+def test_a_block_that_was_not_entered_cannot_be_left():
+    block = pausable.pause_blocked()
+    with pytest.raises(IndexError, match="pop from empty list"):
+        block.__exit__(None, None, None)
+    with block:
+        pass
+    with pytest.raises(IndexError, match="pop from empty list"):
+        block.__exit__()
+
+
+def test_a_block_takes_no_arguments_and_may_be_subclassed():
+    with pytest.raises(TypeError, match="argument"):
+        pausable.pause_blocked(1)
+
+    class Named(pausable.pause_blocked):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+    def body():
+        with Named("x") as entered:
+            return entered, pausable.pause()
+
+    assert pausable.start(body).result() == (None, False)
+    assert Named("y").name == "y"
+    assert isinstance(Named("z"), contextlib.ContextDecorator)
+
+
+def test_a_block_that_is_never_left_is_garbage_with_its_job():
+    def body(block, canary):
+        block.__enter__()
+        return block, canary  # the job has them, and the block has the job
+
+    canary = Canary()
+    alive = weakref.ref(canary)
+    pausable.start(body, pausable.pause_blocked(), canary)
+    del canary
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_block_is_of_the_thread_that_left_it_or_of_the_last_that_entered():
+    block = pausable.pause_blocked()
+
+    def body():
+        block.__enter__()
+        in_thread(block.__exit__)  # as a generator that is closed there
+        return pausable.pause()
+
+    assert finish(pausable.start(body)) is True
+
+
+def test_a_block_in_one_job_leaves_the_next_job_of_the_fibre_alone():
+    def body():
+        pausable.current_job().wait_ctx.set_wait_fd("key", 0)
+        pausable.pause_blocked().__enter__()
+        return pausable.current_job()._fibre
+
+    fibre = pausable.start(body).result()
+    job = pausable.start(lambda: (pausable.current_job()._fibre, pausable.pause()))
+    assert job.paused
+    assert finish(job) == (fibre, True)
+
+
+def test_openssls_names_count_for_the_same_job():
+    def body():
+        seen = []
+        openssl.ASYNC_unblock_pause()  # a surplus one gives no credit
+        openssl.ASYNC_block_pause()
+        with pausable.pause_blocked():
+            openssl.ASYNC_unblock_pause()
+            seen.append(pausable.pause())
+            openssl.ASYNC_block_pause()
+        seen.append(pausable.can_pause())
+        openssl.ASYNC_unblock_pause()
+        return [*seen, pausable.can_pause()]
+
+    assert (openssl.ASYNC_block_pause(), openssl.ASYNC_unblock_pause()) == (None, None)
+    assert pausable.start(body).result() == [False, False, True]
+    with pytest.raises(TypeError, match="ASYNC_block_pause"):
+        openssl.ASYNC_block_pause(1)
+
+
+def test_where_pausing_is_blocked_no_context_is_to_wait_in():
+    def body():
+        with pausable.pause_blocked():
+            blocked = current_wait_ctx()
+        return blocked, current_wait_ctx() is pausable.current_job().wait_ctx
+
+    assert current_wait_ctx() is None
+    assert pausable.start(body).result() == (None, True)
 
 
 def test_a_block_is_undone_by_an_exception():

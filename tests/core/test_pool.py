@@ -267,6 +267,91 @@ def test_a_pool_refuses_other_threads_by_name():
     pool.close()
 
 
+def told(*args, **kwargs):
+    return args, kwargs
+
+
+def test_start_hands_on_every_argument_as_it_is():
+    with pausable.JobPool() as pool:
+        ctx = pausable.WaitContext()
+        for start in (pool.start, lambda *args, **kwargs: pool.start_in(ctx, *args, **kwargs)):
+            assert start(told).result() == ((), {})
+            assert start(told, 1, (2,)).result() == ((1, (2,)), {})
+            kwargs = {"self": 1, "fn": 2, "pool": 3, "wait_ctx": 4}
+            assert start(told, **kwargs).result() == ((), kwargs)
+            assert start(told, 5, x=6).result() == ((5,), {"x": 6})
+            paused = start(lambda *args, **kwargs: pausable.pause() and (args, kwargs), [7], y=[8])
+            gc.collect()
+            assert finish(paused) == (([7],), {"y": [8]})
+
+
+def test_start_without_a_function_is_refused_by_name():
+    pool = pausable.JobPool()
+    with pytest.raises(TypeError, match=r"JobPool.start\(\) missing 1 required .*: 'fn'"):
+        pool.start()
+    with pytest.raises(TypeError, match=r"JobPool.start_in\(\) missing 1 required .*: 'fn'"):
+        pool.start_in(pausable.WaitContext())
+    with pytest.raises(TypeError, match=r"JobPool.start_in\(\) missing 2 .*'wait_ctx' and 'fn'"):
+        pool.start_in()
+    for wrong in (3, None):
+        with pytest.raises(TypeError, match="fn has to be callable"):
+            pool.start(wrong)
+    assert (pool.start(int).result(), pool.stats()[:4]) == (0, (1, 1, 0, 0))
+    pool.close()
+
+
+def test_a_start_looks_at_the_thread_then_the_context_then_the_pool():
+    pool = pausable.JobPool()
+    used = pausable.WaitContext()
+    job = pool.start_in(used, pausable.pause)
+    with pytest.raises(pausable.WrongThread):
+        in_thread(lambda: pool.start_in(used, 3))
+    with pytest.raises(pausable.JobStateError, match="one job at a time"):
+        pool.start_in(used, 3)
+    finish(job)
+    pool.close()
+    closed = pausable.WaitContext()
+    closed.close()
+    with pytest.raises(pausable.WaitContextClosed):
+        pool.start_in(closed, int)
+    with pytest.raises(TypeError, match="fn has to be callable"):
+        pool.start_in(used, 3)
+    with pytest.raises(pausable.JobStateError, match="the pool was closed"):
+        pool.start_in(used, int)
+
+
+def test_a_subclass_may_have_a_start_of_its_own():
+    class Counting(pausable.JobPool):
+        started = 0
+
+        def start(self, fn, /, *args, **kwargs):
+            self.started += 1
+            return super().start(fn, *args, **kwargs)
+
+    with Counting() as pool:
+        assert pool.start(told, 1, x=2).result() == ((1,), {"x": 2})
+        assert pool.started == 1
+    with pytest.raises((TypeError, AttributeError), match="object"):
+        pausable.JobPool.start(object(), int)
+
+
+def test_contexts_of_a_subclass_are_told_of_each_window_and_end():
+    class Told(pausable.WaitContext):
+        def _reset(self):
+            log.append("window")
+            super()._reset()
+
+        def _job_ended(self):
+            log.append("end")
+            super()._job_ended()
+
+    log = []
+    ctx = Told()
+    finish(pausable.thread_pool().start_in(ctx, pauses, 2))
+    assert log == ["window", "window", "end"]
+    assert pausable.thread_pool().start_in(ctx, int).result() == 0
+
+
 def recursion(n=0):
     try:
         return recursion(n + 1)

@@ -49,6 +49,54 @@ print(old.resume(), new.resume(), old.result(), new.result(), pausable.thread_po
     )
 
 
+def test_after_a_late_import_what_is_asked_is_answered_of_both_kinds():
+    program = f"""
+{STEPS}
+from pausable import openssl
+from pausable._job import current_wait_ctx
+def asks(ctx):
+    seen = [current_wait_ctx() is pausable.current_job().wait_ctx is ctx]
+    pausable.pause()
+    with pausable.pause_blocked():
+        openssl.ASYNC_block_pause()
+        seen += [pausable.can_pause(), pausable.pause(), current_wait_ctx()]
+        openssl.ASYNC_unblock_pause()
+        with pausable.guarded(lock):
+            seen.append(pausable.can_pause())
+    return [*seen, pausable.can_pause(), current_wait_ctx() is ctx]
+import threading
+lock = threading.Lock()
+pool, ctxs = pausable.JobPool(), [pausable.WaitContext() for _ in range(2)]
+jobs = [pool.start_in(ctxs[0], asks, ctxs[0])]
+import greenlet
+jobs.append(pool.start_in(ctxs[1], asks, ctxs[1]))
+for job, ctx in zip(jobs, ctxs):
+    try:
+        pool.start_in(ctx, int)
+    except pausable.JobStateError as exc:
+        print(str(exc)[-22:])
+    print(kind(job), job.paused, job.done(), job.wait_ctx is ctx)
+    with job:
+        job.resume()
+    print(job.paused, job.done(), job.cancelled(), job.exception(), job.result())
+    print(job.wait_ctx is ctx, pool.start_in(ctx, int).result())
+print(pool, current_wait_ctx(), openssl.ASYNC_block_pause(), pausable.pause_blocked().__enter__())
+"""
+    told = (
+        "use a context for each\n"
+        "{} True False True\n"
+        "False True False None [True, False, False, None, False, True, True]\n"
+        "True 0\n"
+    )
+    assert run(program, "auto") == (
+        0,
+        told.format("JobFibre")
+        + told.format("GreenletJobFibre")
+        + "<JobPool paused=0 idle=2 max_size=None> None None None\n",
+        "",
+    )
+
+
 def test_an_import_of_greenlet_that_fails_changes_nothing():
     program = f"""
 {STEPS}

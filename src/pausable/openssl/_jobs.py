@@ -16,8 +16,9 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from pausable._fibre import NATIVE
 from pausable._job import Job, JobFibre, current_fibre, launch, pause
 from pausable._thread_local import get_ident, interpreters_local
 from pausable._wait_context import WaitContext
@@ -377,3 +378,10 @@ class JobFunctions:
         except AttributeError:
             state = self._local.state = ThreadState()
         return state
+
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import instead_of
+
+    JobFunctions.ASYNC_block_pause = instead_of(JobFunctions.ASYNC_block_pause)
+    JobFunctions.ASYNC_unblock_pause = instead_of(JobFunctions.ASYNC_unblock_pause)
