@@ -34,13 +34,15 @@ keep_traceback(Job *job, PyObject *exc)
 {
     PyObject *tb = PyExceptionInstance_Check(exc) ? PyException_GetTraceback(exc) : NULL;
     PyCodeObject *code = tb != NULL ? PyFrame_GetCode(((PyTracebackObject *)tb)->tb_frame) : NULL;
-    int hidden = code != NULL ? PySet_Contains(hooks.hidden, (PyObject *)code) : 0;
+    PyObject *id = code != NULL ? PyLong_FromVoidPtr(code) : NULL;
+    int hidden = id != NULL ? PyDict_Contains(hooks.hidden, id) : code != NULL ? -1 : 0;
     Py_XDECREF(code);
+    Py_XDECREF(id);
     if (likely(hidden == 0)) {
         Py_XSETREF(job->traceback, tb);
         return 0;
     }
-    Py_DECREF(tb);
+    Py_XDECREF(tb);
     if (hidden < 0)
         return -1;
     PyObject *done = PyObject_CallFunctionObjArgs(hooks.keep_traceback, job, exc, NULL);

@@ -26,7 +26,7 @@ typedef struct {
     PyObject *dead_stack;     /* (job) -> exception */
     PyObject *thread_pool;    /* () -> pool: makes the thread's default pool */
     PyObject *refuse_context; /* (wait_ctx): raises, unless a job may wait in it */
-    PyObject *hidden;         /* the set of code objects whose frames are not shown */
+    PyObject *hidden;         /* the ids of code whose frames are not shown: a dict */
     PyObject *fibre_type;
     PyObject *elsewhere; /* (as launch) -> job, or None: natively; with greenlet in the process */
     PyObject *given_way; /* set when jobs run on greenlet: idle fibres are not kept */

@@ -9,17 +9,15 @@ being handled, which the interpreter tells.
 from __future__ import annotations
 
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from pausable import _report
-from pausable._frames import summary, visible
+from pausable._frames import places, summary_of
 from pausable.errors import JobCancelled
 
 if TYPE_CHECKING:
-    from traceback import StackSummary
-
     from pausable._job import Job
 
 __all__ = ["MAX_DELIVERIES", "CancelRequest"]
@@ -44,7 +42,7 @@ class CancelRequest:
         #: Raised once instead, in code that cleans up: a scope was left that it entered itself.
         self.nested: BaseException | None = None
         self._message = message
-        self._stack: StackSummary | None = None  # where it was delivered first
+        self._places: list[tuple[CodeType, int]] = []  # where it was delivered first
 
     @property
     def given_up(self) -> bool:
@@ -83,9 +81,10 @@ class CancelRequest:
             return False
         self.deliveries += 1
         if self.deliveries == 1:
-            self._stack = _stack_of_pause()
+            self._places = _places_of_pause()
         elif self.deliveries == 2 and not self.expired:
-            _report.swallowed(job, self._stack, job._created() if job is not None else None)
+            where = summary_of(self._places)
+            _report.swallowed(job, where, job._created() if job is not None else None)
         exc = self.exception()
         exc.__pausable_request__ = self  # type: ignore[attr-defined]
         try:
@@ -111,9 +110,9 @@ class CancelRequest:
         return False
 
 
-def _stack_of_pause() -> StackSummary:
+def _places_of_pause() -> list[tuple[CodeType, int]]:
     """Return where the running job paused; nothing, if there is no Python code below its pause."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__") == "pausable._job":
         frame = frame.f_back
-    return summary(visible(frame))
+    return places(frame)

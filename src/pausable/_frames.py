@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-__all__ = ["hidden", "hide", "is_hidden", "summary", "visible"]
+__all__ = ["hidden", "hide", "is_hidden", "places", "summary", "summary_of", "visible"]
 
-#: Frames that are ours and tell nobody anything.
-hidden: Final[set[CodeType]] = set()
+#: The code of frames that are ours and tell nobody anything, by id: to hash code takes much longer.
+hidden: Final[dict[int, CodeType]] = {}
 
 
 def hide(code: CodeType) -> None:
     """Leave the frames of `code` out of the stacks that are shown."""
-    hidden.add(code)
+    hidden[id(code)] = code
 
 
 def is_hidden(frame: FrameType) -> bool:
     """Tell whether a frame is left out."""
-    return frame.f_code in hidden
+    return id(frame.f_code) in hidden
 
 
 def visible(frame: FrameType | None) -> list[tuple[FrameType, int]]:
@@ -33,6 +33,26 @@ def visible(frame: FrameType | None) -> list[tuple[FrameType, int]]:
             frames.append((frame, frame.f_lineno))
         frame = frame.f_back
     return frames
+
+
+def places(frame: FrameType | None) -> list[tuple[CodeType, int]]:
+    """Return where a frame and those below it are: quickly, and without holding them."""
+    found = []
+    while frame is not None:
+        code = frame.f_code
+        if id(code) not in hidden:
+            found.append((code, frame.f_lineno))
+        frame = frame.f_back
+    return found
+
+
+def summary_of(places: Sequence[tuple[CodeType, int]]) -> StackSummary:
+    """Return places (innermost first) as `traceback` has them, outermost first."""
+    from traceback import StackSummary  # noqa: PLC0415  # as below
+
+    return StackSummary.from_list(
+        [(code.co_filename, line, code.co_name, None) for code, line in reversed(places)]
+    )
 
 
 def summary(frames: Sequence[tuple[FrameType, int]], **options: bool) -> StackSummary:

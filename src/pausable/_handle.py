@@ -117,11 +117,10 @@ class Handle(Generic[T]):
     @property
     def name(self) -> str:
         """The job's name for messages: the function's and a number, unless set. Any thread."""
-        try:
-            return self._full_name
-        except AttributeError:
-            self._full_name = f"{self._name}-{next(_numbers)}"
-            return self._full_name
+        name = getattr(self, "_full_name", None)
+        if name is None:
+            name = self._full_name = f"{self._name}-{next(_numbers)}"
+        return name
 
     @name.setter
     def name(self, name: str) -> None:

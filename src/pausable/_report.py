@@ -95,9 +95,9 @@ def warned(warning: Warning) -> None:
     _log().warning("%s: %s", type(warning).__name__, warning)
 
 
-def swallowed(job: object, where: StackSummary | None, created: StackSummary | None) -> None:
+def swallowed(job: object, where: StackSummary, created: StackSummary | None) -> None:
     """Warn that code below a pause caught `JobCancelled` and went on."""
-    place = "".join(where.format()) if where is not None else ""
+    place = "".join(where.format())
     warnings.warn(
         f"{job!r} was cancelled, but code in it caught JobCancelled and went on; it is raised"
         f" again at each pause. It was raised first at\n{place}{started_at(created)}",

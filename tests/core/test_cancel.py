@@ -109,7 +109,8 @@ def test_a_cancel_that_was_swallowed_is_raised_at_the_next_pause_and_reported():
         log.append("never")
 
     job = pausable.start(body)
-    with pytest.warns(RuntimeWarning, match="caught JobCancelled and went on"):
+    told = r"(?s)caught JobCancelled and went on.*in body\n    pausable\.pause\(\)\n"
+    with pytest.warns(RuntimeWarning, match=told):
         job.cancel()
     assert log == ["swallowed", "went on"]
     assert job.cancelled()

@@ -14,15 +14,8 @@ import pytest
 
 import pausable
 from core._support import finish, in_thread, pauses
-from pausable import _fibre
 
-pytestmark = [
-    pytest.mark.usefixtures("debug"),
-    pytest.mark.skipif(
-        _fibre.NATIVE and pausable.backend().name == "greenlet",
-        reason="cannot be told on greenlet beside the native core",
-    ),
-]
+pytestmark = pytest.mark.usefixtures("debug")
 
 needs_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="cannot be told before 3.11")
 

@@ -3,9 +3,9 @@
     PAUSABLE_BACKEND=native python tests/native/mutants.py [NAME ...]
 
 Each mutant is a copy of src/pausable with an extension module that was compiled from changed
-sources; tests/native/test_state.py runs on it in a process of its own. A mutant that no test
-notices is an error. (Every line quoted here has to match exactly once; in the block of the minor
-that runs this, where it names minors.)
+sources; tests run on it in a process of their own. A mutant that none of them notices is an error.
+(Every line quoted here has to match exactly once; in the block of the minor that runs this, where
+it names minors.)
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Mutant(NamedTuple):
     line: str
     instead: str = ""
     minors: tuple[int, ...] = (11, 12, 13)
+    tests: str = "native/test_state.py"
 
 
 MUTANTS = [
@@ -105,6 +106,124 @@ MUTANTS = [
     Mutant("room to handle errors", "pystate.h", "    ts->recursion_headroom = to->headroom;\n"),
     Mutant("the context", "pystate.h", "        ts->context = to->context;\n"),
     Mutant("the context's version", "pystate.h", "        ts->context_ver++;\n"),
+    # What is no part of a switch, but stands in for lines of the reference.
+    Mutant(
+        "blocks end with their job",
+        "end.c",
+        "    fibre->blocks = 0;\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a pause asks for blocks",
+        "inside.c",
+        "    if (unlikely(fibre->blocks > 0))\n        Py_RETURN_FALSE;\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "no context to wait in where pausing is blocked",
+        "inside.c",
+        "    if (fibre == NULL || fibre->blocks > 0)\n",
+        "    if (fibre == NULL)\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a block is undone for the thread that leaves it",
+        "blocks.c",
+        "    while (i >= 0 && self->entries[i].thread != thread)\n        i--;\n",
+        "    (void)thread;\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a block is undone for the job that entered it",
+        "blocks.c",
+        "    PyObject *job = self->entries[i].job;\n    self->count--;\n",
+        "    int failed_to_find;\n"
+        "    PyObject *job = (Py_XDECREF(self->entries[i].job), running_job(&failed_to_find));\n"
+        "    self->count--;\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a block's job is seen by the collector",
+        "blocks.c",
+        "        Py_VISIT(self->entries[i].job);\n",
+        "        (void)visit, (void)arg;\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a job that is unwound begins no window",
+        "inside.c",
+        "    if (unlikely(fibre->alert) && asks(fibre, names.resumed) < 0)\n"
+        "        return NULL; /* a job that is unwound begins no window */\n"
+        "    if (is_set(fibre->wait_ctx) && wait_ctx_reset(fibre->wait_ctx) < 0)\n"
+        "        return NULL;\n",
+        "    if (is_set(fibre->wait_ctx) && wait_ctx_reset(fibre->wait_ctx) < 0)\n"
+        "        return NULL;\n"
+        "    if (unlikely(fibre->alert) && asks(fibre, names.resumed) < 0)\n"
+        "        return NULL;\n",
+        tests="core/test_wait_context.py",
+    ),
+    Mutant(
+        "a window ends with what was added",
+        "waitctx.c",
+        "        PyDict_Clear(added);\n",
+        tests="core/test_wait_context.py",
+    ),
+    Mutant(
+        "a window ends with what was deleted",
+        "waitctx.c",
+        "    if (PyList_GET_SIZE(deleted) != 0)\n",
+        "    if (0)\n",
+        tests="core/test_wait_context.py",
+    ),
+    Mutant(
+        "one job at a time",
+        "waitctx.c",
+        " && small(ctx, at_jobs) == 0;",
+        ";",
+        tests="core/test_wait_context.py",
+    ),
+    Mutant(
+        "a closed context starts no job",
+        "waitctx.c",
+        " && *slot_of(ctx, at_closed) == Py_False",
+        "",
+        tests="core/test_wait_context.py",
+    ),
+    Mutant(
+        "an end makes the job's wakers harmless",
+        "waitctx.c",
+        "            if (put(ctx, at_generation, generation + 1) < 0)\n"
+        "                return -1;\n",
+        tests="core/test_waker.py",
+    ),
+    Mutant(
+        "an ended job's wakers promise nothing",
+        "waitctx.c",
+        " || put(ctx, at_wakers, 0) < 0 ? -1 : 0;",
+        " ? -1 : 0;",
+        tests="core/test_waker.py",
+    ),
+    Mutant(
+        "a level that a job left set is taken back",
+        "waitctx.c",
+        "                   PyDict_GET_SIZE(fired) == 0)) {\n",
+        "                   1)) {\n",
+        tests="core/test_waker.py",
+    ),
+    Mutant(
+        "a pool is its thread's",
+        "start.c",
+        "    if (likely(((Pool *)pool)->thread == PyThread_get_thread_ident()))\n",
+        "    if (1)\n",
+        tests="core/test_pool.py",
+    ),
+    Mutant(
+        "result() raises with the call's own traceback",
+        "outcome.c",
+        "    if (PyException_SetTraceback(exc, tb) == 0)\n",
+        "    (void)tb;\n",
+        tests="core/test_outcome.py",
+    ),
 ]
 
 
@@ -143,7 +262,7 @@ def noticed_by(mutant: Mutant, folder: Path) -> list[str]:
     script = build_script()
     script.SOURCES = sources
     script.build(package)
-    tests = [str(ROOT / "tests" / "native" / "test_state.py")]
+    tests = [str(ROOT / "tests" / mutant.tests)]
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
     try:
         done = subprocess.run(

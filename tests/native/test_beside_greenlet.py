@@ -97,6 +97,49 @@ print(pool, current_wait_ctx(), openssl.ASYNC_block_pause(), pausable.pause_bloc
     )
 
 
+@pytest.mark.parametrize("backend", ["auto", "native"])
+def test_after_a_late_import_native_frames_are_told_on_every_kind_of_stack(backend):
+    program = f"""
+{STEPS}
+import json, warnings
+def calls_back():
+    return sorted([2, 1], key=lambda x: pausable.pause())
+def told(job):
+    return [row["native_frames"] for row in json.loads(pausable.dump("json"))["jobs"]
+            if row["name"] == job.name][0], kind(job)
+def of_new_jobs():
+    jobs = [pausable.start(steps, 1), pausable.start(calls_back), pausable.start(deep, 50)]
+    print(*[told(job) for job in jobs])
+    for job in jobs:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            job.resume()
+            while not job.done():
+                job.resume()
+        print([each.category.__name__ for each in caught], end=" ")
+    print()
+    pausable.set_debug(True, slow_segment_s=3600)   # forget which places were reported
+def deep(levels):
+    return deep(levels - 1) if levels else pausable.pause()
+def outer():
+    of_new_jobs()
+    pausable.pause()
+    of_new_jobs()                                   # on its stack, whatever others run on
+pausable.set_debug(True, slow_segment_s=3600)
+old = pausable.start(outer)
+import greenlet
+of_new_jobs()
+old.resume()
+of_new_jobs()
+"""
+    native = (
+        "(False, 'JobFibre') (True, 'JobFibre') (False, 'JobFibre')\n"
+        "[] ['NativeFrameWarning'] [] \n"
+    )
+    later = native if backend == "native" else native.replace("JobFibre", "GreenletJobFibre")
+    assert run(program, backend) == (0, native + later + native + later, "")
+
+
 def test_an_import_of_greenlet_that_fails_changes_nothing():
     program = f"""
 {STEPS}

@@ -8,13 +8,15 @@ key, re.sub, a generator's next, a decorator in C) adds hundreds of bytes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
 from pausable._debug._places import Place, warn_later
 from pausable._fibre import Fibre, Relay
 from pausable._frames import summary
-from pausable._job import JobFibre
+from pausable._job import JobFibre, pause
+from pausable._pool import JobPool
 from pausable._state import State
 from pausable.errors import NativeFrameWarning
 
@@ -45,11 +47,15 @@ def plain_bytes(kind: type[JobFibre]) -> int:
 
 
 def _measured(kind: type[JobFibre]) -> int:
-    plain: type[Fibre] = next(base for base in kind.__mro__ if "here" in vars(base))
-    fibre = plain()
+    fibre: Fibre
+    call: Callable[[Fibre], None]
+    if kind is JobFibre:
+        fibre, call = Fibre(), _pause
+    else:  # on greenlet beside the native core, whose pause() is a native frame itself
+        fibre, call = kind(JobPool(), depth=0, transient=True), _pause_as_job
     fibre.warm_up()
-    fibre.resumer = plain.here()
-    fibre.switch(_run, (fibre, _pause, (fibre,), None), None)  # as _watch.begin has it
+    fibre.resumer = Relay(fibre.here())
+    fibre.switch(_run, (fibre, call, (fibre,), None), None)  # as _watch.begin has it
     saved = fibre.saved_bytes()
     fibre.switch()
     fibre.retire()
@@ -62,7 +68,11 @@ def _run(_fibre: Fibre, fn: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _pause(fibre: Fibre) -> None:
-    Relay(fibre.resumer).switch()
+    fibre.resumer.switch()
+
+
+def _pause_as_job(_fibre: Fibre) -> None:
+    pause()
 
 
 def warn_of_native_frames(fibre: JobFibre, name: str) -> None:

@@ -9,7 +9,7 @@ from pausable import _job
 from pausable._debug import _native, _segments
 from pausable._debug._locks import Held, warn_of_held
 from pausable._debug._refusals import refuse_bad_places
-from pausable._fibre import Relay
+from pausable._fibre import Relay, current
 from pausable._frames import summary, visible
 from pausable._job import JobFibre
 
@@ -31,10 +31,10 @@ class JobProbe:
         self.created = summary(visible(frame), lookup_lines=False)
         self.held: Held = {}
         self._segment: _segments.Segment | None = None
-        # On greenlet beside the native core, the builtin pause() is a native frame itself.
-        self._can_tell = _native.can_tell and _job.kind is JobFibre
-        if self._can_tell:
-            _native.plain_bytes(_job.kind)  # now: it cannot be measured in a signal handler's dump
+        self._can_tell = _native.can_tell
+        if self._can_tell:  # measured now: that cannot be done in a signal handler's dump
+            inside = isinstance(current(), JobFibre)  # then it is a job on the same kind of stack
+            _native.plain_bytes(JobFibre if inside else _job.kind)
 
     def start(self, fibre: JobFibre) -> None:
         driver = fibre.driver  # asked now: whoever closes the job takes it away
