@@ -1,6 +1,8 @@
 /* The module pausable._native. */
 #include "core.h"
 
+#include <unistd.h>
+
 static PyObject *
 current_stack(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
 {
@@ -134,6 +136,12 @@ module_exec(PyObject *m)
         PyErr_SetString(PyExc_ImportError,
                         "pausable._native works in the first interpreter of a process only, and that"
                         " was finalized");
+        return -1;
+    }
+    if (sysconf(_SC_PAGESIZE) != STACKMEM_PAGE) {
+        PyErr_Format(PyExc_ImportError,
+                     "pausable._native was made for pages of memory of %zu bytes, not %ld",
+                     STACKMEM_PAGE, sysconf(_SC_PAGESIZE));
         return -1;
     }
     if (PyType_Ready(&Stack_Type) < 0 || PyType_Ready(&Thread_Type) < 0 ||
