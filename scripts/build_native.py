@@ -69,13 +69,13 @@ def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str
     """Return the compiler's command line."""
     words = [*compiler(), *FLAGS.split(), *WARNINGS.split()]
     words += ["-O0"] if debug else ["-O3", "-DNDEBUG"]
-    if platform.machine() == "x86_64":
-        words.append("-fcf-protection=none")  # the switch knows no shadow stacks: it keeps them off
     if strict:
         words.append("-Werror")
     if sanitize:
         words += ["-fsanitize=address", "-fno-omit-frame-pointer"]
     words += shlex.split(os.environ.get("CFLAGS", ""))
+    if platform.machine() == "x86_64":  # last: distributions have it in their CFLAGS
+        words.append("-fcf-protection=none")  # the switch knows no shadow stacks: it keeps them off
     words.append(f"-I{sysconfig.get_paths()['include']}")
     return [*words, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(out)]
 

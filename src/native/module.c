@@ -1,6 +1,8 @@
 /* The module pausable._native. */
 #include "core.h"
 
+#include <unistd.h>
+
 static PyObject *
 current_stack(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
 {
@@ -109,12 +111,39 @@ done:
     return known ? 0 : -1;
 }
 
+/* Whether this is the interpreter that the static variables are of. A program that embeds Python may end
+ * it and begin with another; the address may be the same. */
+static int
+is_the_first_interpreter(void)
+{
+    static const char mark[] = "pausable._native";
+    static int taken;
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    if (dict == NULL)
+        return 0;
+    if (!taken && PyDict_SetItemString(dict, mark, Py_True) == 0)
+        taken = 1;
+    return PyDict_GetItemString(dict, mark) != NULL;
+}
+
 /* Interpreters would share the objects that are kept in static variables: there is one that may. */
 static int
 module_exec(PyObject *m)
 {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "pausable._native works in the main interpreter only");
+        return -1;
+    }
+    if (!is_the_first_interpreter()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "pausable._native works in the first interpreter of a process only, and that"
+                        " was finalized");
+        return -1;
+    }
+    if (sysconf(_SC_PAGESIZE) != STACKMEM_PAGE) {
+        PyErr_Format(PyExc_ImportError,
+                     "pausable._native was made for pages of memory of %zu bytes, not %ld",
+                     STACKMEM_PAGE, sysconf(_SC_PAGESIZE));
         return -1;
     }
     if (PyType_Ready(&Stack_Type) < 0 || PyType_Ready(&Thread_Type) < 0 ||

@@ -34,6 +34,7 @@ struct slab {
     size_t stride;
     uint64_t free;    /* a bit for each stack */
     uint64_t guarded; /* whose guard is in place: it stays when the stack is given back */
+    uint64_t split;   /* whose guard is by mprotect: madvise may fail from some time on (mlockall) */
 };
 
 static slab *slabs;
@@ -127,6 +128,8 @@ stackmem_take(size_t size, stackmem *out)
         if (install_guard(base) < 0)
             return -1;
         s->guarded |= bit;
+        if (guard_mode == GUARD_BY_MPROTECT)
+            s->split |= bit;
     }
     s->free &= ~bit;
     stacks_out++;
@@ -141,8 +144,7 @@ slab_free(slab *s)
 {
     munmap(s->base, s->stride * SLAB_STACKS);
     mapped -= s->stride * SLAB_STACKS;
-    if (guard_mode == GUARD_BY_MPROTECT)
-        guards_by_mprotect -= (size_t)__builtin_popcountll(s->guarded);
+    guards_by_mprotect -= (size_t)__builtin_popcountll(s->split);
     PyMem_RawFree(s);
 }
 

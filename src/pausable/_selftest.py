@@ -16,7 +16,14 @@ __all__ = ["fault"]
 
 
 def fault() -> str | None:
-    """Switch to and fro; return what is wrong, or None."""
+    """Try it; return what is wrong, or None."""
+    try:
+        return _switch_to_and_fro()
+    except Exception as exc:  # there may be no address space for stacks (ulimit -v)
+        return f"{type(exc).__name__}: {exc}"
+
+
+def _switch_to_and_fro() -> str | None:
     bind_states(State)
     fibre = Fibre()
     log: list[Any] = []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
+import greenlet
 import pytest
 
 import pausable
 from core._support import python
-from native._support import needs_native, run
+from native._support import SOURCES, needs_native, run
 
 TELL = "import pausable; print(*pausable.backend(), sep='|')"
 
@@ -120,6 +124,32 @@ def test_a_core_that_fails_its_own_test_is_not_used():
 
 
 @needs_native
+@pytest.mark.parametrize("wish", ["auto", "native"])
+def test_where_there_is_no_address_space_for_stacks_there_is_greenlet(wish):
+    status, out, err = run(
+        """
+        import resource, sys
+        import greenlet, importlib, traceback, concurrent.futures      # what takes memory itself
+        del sys.modules["greenlet"]
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20),) * 2)
+        try:
+            import pausable
+        except ImportError as exc:
+            print("refused", exc)
+        else:
+            print(*pausable.backend(), sep="|")
+        """,
+        wish,
+    )
+    why = "the native core's test of itself failed: MemoryError: no address space"
+    begin = "greenlet|" if wish == "auto" else "refused PAUSABLE_BACKEND is 'native', but "
+    assert (status, err) == (0, "")
+    assert out.startswith(begin + why)
+
+
+@needs_native
 def test_pausable_imports_no_greenlet_while_native_is_in_use():
     program = """
         import sys, pausable, pausable.openssl, pausable.engines, pausable.testing
@@ -167,6 +197,42 @@ def test_the_core_is_the_main_interpreters_and_others_have_greenlet():
         "native\ngreenlet|the native core cannot be imported: pausable._native works in the main"
         " interpreter only\nTrue\n",
         "",
+    )
+
+
+@needs_native
+def test_an_interpreter_that_was_begun_anew_has_greenlet(tmp_path):
+    known, program = sysconfig.get_config_vars(), tmp_path / "embed"
+    words = ["cc", str(Path(__file__).with_name("embed.c")), "-o", str(program), "-rdynamic"]
+    words += [f"-I{known['INCLUDEPY']}", f"-L{known['LIBPL']}", f"-L{known['LIBDIR']}"]
+    words += [f"-Wl,-rpath,{known['LIBDIR']}", f"-lpython{known['LDVERSION']}"]
+    for name in ("LIBS", "SYSLIBS", "LINKFORSHARED"):
+        words += shlex.split(known[name] or "")
+    if (
+        shutil.which("cc") is None
+        or subprocess.run(words, capture_output=True, check=False).returncode != 0
+    ):
+        pytest.skip("there is no C compiler, or no libpython to link with")
+    script = (
+        f"import sys; sys.path[:0] = [{SOURCES!r}, {str(Path(greenlet.__file__).parents[1])!r}]\n"
+        "import pausable; print(*pausable.backend(), sep='|')\n"
+        "job = pausable.start(pausable.pause)\n"
+        "print(job.paused, job.resume(), flush=True)"
+    )
+    done = subprocess.run(
+        [program, script],
+        env={**os.environ, "PYTHONHOME": sys.base_prefix, "PAUSABLE_BACKEND": "auto"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    again = (
+        "greenlet|the native core cannot be imported: pausable._native works in the first"
+        " interpreter of a process only, and that was finalized\nTrue True\n"
+    )
+    assert done.stdout.startswith("native|PAUSABLE_BACKEND says so\nTrue True\n" + again), (
+        done.stderr
     )
 
 

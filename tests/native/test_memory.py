@@ -87,6 +87,29 @@ def test_each_stack_has_a_guard_of_its_own(guard):
     assert out.strip() in {guard, "mprotect"}  # a kernel before 6.13 has no other
 
 
+def test_guards_of_both_kinds_side_by_side_are_counted_apart():
+    # Of memory that is locked (mlockall), Linux makes no guards by madvise.
+    program = """
+        import ctypes, pausable
+        from pausable._native import stats
+        libc = ctypes.CDLL(None)
+        first = [pausable.start(pausable.pause) for _ in range(128)]
+        if stats()["guard"] != "madvise" or libc.mlockall(2) != 0:        # MCL_FUTURE
+            print("not here")
+            raise SystemExit
+        locked = [pausable.start(pausable.pause) for _ in range(10)]
+        libc.munlockall()
+        print(stats()["guard"], all([job.resume() for job in first + locked]))
+        pausable.thread_pool().shrink()
+        jobs = [pausable.start(pausable.pause) for _ in range(128)]
+        print(all([job.resume() for job in jobs]))
+    """
+    status, out, err = run(program)
+    if out == "not here\n":
+        pytest.skip("needs Linux 6.13 and the right to lock memory")
+    assert (status, out, err) == (0, "mprotect True\nTrue\n", "")
+
+
 def test_where_no_more_guards_can_be_had_a_start_is_refused_and_the_others_go_on():
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
     if limit > 200_000:
