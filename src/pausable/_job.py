@@ -141,6 +141,10 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
         """Return the job that is on this fibre, or None."""
         return self.ref() if self.ref is not None else self.job
 
+    def can_be_entered(self) -> bool:
+        """Tell whether the running code may resume the job, if its thread does."""
+        return True
+
     def created(self) -> StackSummary | None:
         """Return where the job was started, outermost call first, if debug mode has kept it."""
         watch = self.watch

@@ -52,6 +52,9 @@ def _give_way() -> None:
     class GreenletJobFibre(JobFibreBase, _fibre_greenlet.Fibre):
         __slots__ = _job.SLOTS
 
+        def can_be_entered(self) -> bool:
+            return not _in_native_job()
+
         def warm_up(self) -> None:
             if _in_native_job():
                 raise JobStateError(

@@ -165,6 +165,32 @@ pausable.start(steps, 0)
     ])  # fmt: skip
 
 
+def test_a_lost_job_on_greenlet_waits_for_a_start_outside_of_native_jobs():
+    program = f"""
+{STEPS}
+def noisy():
+    try:
+        steps(9)
+    finally:
+        print("unwound")
+def native():
+    pausable.pause()
+    kept.clear()
+    print([pausable.start(steps, 0, n).result() for n in "ab"])
+old = pausable.start(native)
+import greenlet
+kept = [pausable.start(noisy)]
+print(old.resume(), pausable.thread_pool())
+print(pausable.start(steps, 0, "outside").result(), pausable.thread_pool())
+"""
+    assert run(program, "auto") == (
+        0,
+        "['a', 'b']\nTrue <JobPool paused=1 idle=0 max_size=None>\n"
+        "unwound\noutside <JobPool paused=0 idle=1 max_size=None>\n",
+        "",
+    )
+
+
 def test_loops_drive_both_kinds_side_by_side():
     pytest.importorskip("trio")
     program = f"""
