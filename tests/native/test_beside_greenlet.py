@@ -191,6 +191,32 @@ print(pausable.start(steps, 0, "outside").result(), pausable.thread_pool())
     )
 
 
+def test_threads_that_notice_greenlet_at_the_same_time_agree():
+    program = f"""
+{STEPS}
+import greenlet, threading
+both, turns = threading.Barrier(2), [threading.Event() for _ in range(3)]
+def at_once(frame, event, arg):
+    if frame.f_code.co_name == "_give_way":
+        both.wait()
+        turns[int(threading.current_thread().name)].wait()
+def body():
+    turn = int(threading.current_thread().name)
+    job = pausable.start(steps, 1)
+    turns[turn + 1].set()
+    turns[2].wait()
+    print(kind(job), job.resume())
+threading.settrace(at_once)
+threads = [threading.Thread(target=body, name=str(turn)) for turn in range(2)]
+for thread in threads:
+    thread.start()
+turns[0].set()
+for thread in threads:
+    thread.join()
+"""
+    assert run(program, "auto") == (0, "GreenletJobFibre True\n" * 2, "")
+
+
 def test_loops_drive_both_kinds_side_by_side():
     pytest.importorskip("trio")
     program = f"""
