@@ -143,6 +143,10 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
         """Return the job that is on this fibre, or None."""
         return self.ref() if self.ref is not None else self.job
 
+    def can_be_entered(self) -> bool:
+        """Tell whether the running code may resume the job, if its thread does."""
+        return True
+
     def created(self) -> StackSummary | None:
         """Return where the job was started, outermost call first, if debug mode has kept it."""
         watch = self.watch
@@ -679,6 +683,9 @@ def _take(
 ) -> tuple[JobFibre, Callable[..., Any], tuple[Any, ...], dict[str, Any] | None]:
     """Return a native fibre although none is idle, and what to call on it."""
     fibre = pool.grow() if kind is JobFibre else pool.make_beside(JobFibre)
+    if type(fibre) is not JobFibre:  # greenlet came meanwhile, in another thread
+        pool.idle.append(fibre)
+        fibre = pool.make_beside(JobFibre)
     if _watch.wanted.on:
         fn, args, kwargs = _watch.begin(fibre, job.name, fn, args, kwargs)
     return fibre, fn, args, kwargs

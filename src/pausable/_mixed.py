@@ -21,6 +21,7 @@ from pausable._driver import Driver
 from pausable._job import Job, JobFibre, JobFibreBase
 from pausable._pool import JobPool, all_pools
 from pausable._state import State, Step
+from pausable._thread_local import get_ident
 from pausable._wait_context import WaitContext
 from pausable.errors import JobStateError
 
@@ -28,6 +29,8 @@ __all__ = ["when_mixed"]
 
 _calls: Final[list[Callable[[type[JobFibre]], object]]] = []
 
+#: The kind of fibre for jobs on greenlet: the first that was made, if threads notice it together.
+_kind: Final[list[Any]] = []
 
 #: Fibres on greenlet whose end has to wait until this code is on no native stack.
 _put_off: Final[list[Any]] = []
@@ -39,18 +42,29 @@ def _in_native_job() -> bool:
 
 def when_mixed(call: Callable[[type[JobFibre]], object]) -> None:
     """Have call(kind) called when jobs begin to run on fibres of another kind; now, if they do."""
+    _calls.append(call)
     if _job.kind is not JobFibre:
+        _make_calls()
+
+
+def _make_calls() -> None:
+    while _calls:
+        try:
+            call = _calls.pop()
+        except IndexError:  # another thread was faster
+            return
         call(_job.kind)
-    else:
-        _calls.append(call)
 
 
 def _give_way() -> None:
-    """Have jobs run on greenlet from now on."""
+    """Have jobs run on greenlet from now on. Several threads may do that at once."""
     from pausable import _fibre_greenlet  # noqa: PLC0415  # only now it may be imported
 
     class GreenletJobFibre(JobFibreBase, _fibre_greenlet.Fibre):
         __slots__ = _job.SLOTS
+
+        def can_be_entered(self) -> bool:
+            return not _in_native_job()
 
         def warm_up(self) -> None:
             if _in_native_job():
@@ -58,8 +72,10 @@ def _give_way() -> None:
                     "greenlet was imported after this job was started: stacks for later jobs cannot"
                     " be made inside of it; reserve them outside"
                 )
-            while _put_off:
-                _put_off.pop().retire()
+            here = get_ident()
+            for fibre in [each for each in list(_put_off) if each.pool.thread == here]:
+                _put_off.remove(fibre)
+                fibre.retire()
             super().warm_up()
 
         def retire(self) -> None:
@@ -68,11 +84,11 @@ def _give_way() -> None:
             else:
                 super().retire()
 
-    kind: Any = GreenletJobFibre
+    _kind.append(GreenletJobFibre)
     for name in ("FibreError", "FibreExit", "current", "enclosing"):
         setattr(_job, name, getattr(_fibre_greenlet, name))
     setattr(_watch, "FibreExit", _fibre_greenlet.FibreExit)  # noqa: B010  # no part of its interface
-    _job.kind = kind
+    _job.kind = _kind[0]
     bind_hooks(
         {
             "elsewhere": _job.reference["launch"],
@@ -83,8 +99,7 @@ def _give_way() -> None:
     )
     for pool in all_pools():
         pool.park()
-    for call in _calls:
-        call(kind)
+    _make_calls()
 
 
 def _start_on_greenlet(

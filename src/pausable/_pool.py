@@ -396,8 +396,10 @@ class JobPool(Pool):
             fibre, job = self._lost.pop(0)
             if job is None and fibre.state is State.PAUSED:
                 job = new_handle(fibre)
-            if job is not None and job.paused and not unwind_a_step(job):
-                self._lost.append((fibre, job))  # it is cleaning up: go on at the next start
+            if job is None or not job.paused:
+                continue
+            if not fibre.can_be_entered() or not unwind_a_step(job):
+                self._lost.append((fibre, job))  # not here, or cleaning up: at the next start
 
     def _as_needed(self, idle: list[JobFibre]) -> list[JobFibre]:
         if wanted.on:

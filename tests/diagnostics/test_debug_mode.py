@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
+import threading
 import warnings
 
 import pytest
@@ -146,20 +147,25 @@ def test_a_pause_outside_of_jobs_is_warned_of_once_for_each_place(debug):
 
 @pytest.mark.parametrize("run", [asyncio.run, lambda coroutine: trio.run(lambda: coroutine)])
 def test_a_wait_that_blocks_a_loop_is_warned_of(debug, run):
-    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+    async def main():
+        with pytest.warns(pausable.BlockedLoopWarning, match="await pausable.run"):
+            assert pausable.wait_for(WhenAwaited(3)) == 3
+        return await pausable.run(lambda: pausable.wait_for(WhenAwaited(4)))
 
-        async def main():
-            with pytest.warns(pausable.BlockedLoopWarning, match="await pausable.run"):
-                assert pausable.wait_for(executor.submit(_after_a_while, 3)) == 3
-            return await pausable.run(lambda: pausable.wait_for(executor.submit(int, 4)))
-
-        assert run(main()) == 4
-        assert pausable.wait_for(executor.submit(_after_a_while, 5)) == 5
+    assert run(main()) == 4
+    assert pausable.wait_for(WhenAwaited(5)) == 5
 
 
-def _after_a_while(value):
-    sum(range(1_000_000))  # so that whoever waits has to wait
-    return value
+class WhenAwaited(concurrent.futures.Future):
+    """Completed by another thread, but not before somebody waits for it."""
+
+    def __init__(self, value):
+        super().__init__()
+        self._value = value
+
+    def add_done_callback(self, callback):
+        super().add_done_callback(callback)
+        threading.Thread(target=self.set_result, args=(self._value,)).start()
 
 
 def test_a_blocked_pause_in_a_job_is_not_outside(debug):

@@ -89,8 +89,11 @@ class Faulty:
         self.kind = kind
         self.made = []
 
-    def __call__(self, engine):
-        """Return the engine, or one that misbehaves but does in the end what that would."""
+    def __call__(self, engine, timeout_s=0.25):
+        """Return the engine, or one that misbehaves but does in the end what that would.
+
+        An attempt that is lost costs `timeout_s`; on a busy machine the others have to be faster.
+        """
         if self.kind == "as it is":
             return engine
         rates = dict.fromkeys(("again_rate", "early_wake_rate", "double_rate"), 0.25)
@@ -103,7 +106,7 @@ class Faulty:
             engine, seed=4, max_delay_s=0.002, error_rate=0.2, lose_rate=0.03, **rates
         )
         retry = Retry(attempts=50, delay_s=0.001, max_delay_s=0.002, budget=None, seed=5)
-        guarded = guard(faulty, max_in_flight=16, timeout_s=0.25, retry=retry)
+        guarded = guard(faulty, max_in_flight=16, timeout_s=timeout_s, retry=retry)
         self.made += [guarded, faulty]
         return guarded
 

@@ -71,7 +71,7 @@ def test_a_key_that_may_be_sent_goes_by_way_of_the_scheduler(engine):
 
 
 def test_operations_return_their_own_results(place, engine, wrap):
-    wrapped = wrap(engine)
+    wrapped = wrap(engine, timeout_s=1.5)
     assert place(lambda n: wrapped.call(square, n), range(20)) == [n * n for n in range(20)]
 
 

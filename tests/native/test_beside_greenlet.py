@@ -256,6 +256,58 @@ pausable.start(steps, 0)
     ])  # fmt: skip
 
 
+def test_a_lost_job_on_greenlet_waits_for_a_start_outside_of_native_jobs():
+    program = f"""
+{STEPS}
+def noisy():
+    try:
+        steps(9)
+    finally:
+        print("unwound")
+def native():
+    pausable.pause()
+    kept.clear()
+    print([pausable.start(steps, 0, n).result() for n in "ab"])
+old = pausable.start(native)
+import greenlet
+kept = [pausable.start(noisy)]
+print(old.resume(), pausable.thread_pool())
+print(pausable.start(steps, 0, "outside").result(), pausable.thread_pool())
+"""
+    assert run(program, "auto") == (
+        0,
+        "['a', 'b']\nTrue <JobPool paused=1 idle=0 max_size=None>\n"
+        "unwound\noutside <JobPool paused=0 idle=1 max_size=None>\n",
+        "",
+    )
+
+
+def test_threads_that_notice_greenlet_at_the_same_time_agree():
+    program = f"""
+{STEPS}
+import greenlet, threading
+both, turns = threading.Barrier(2), [threading.Event() for _ in range(3)]
+def at_once(frame, event, arg):
+    if frame.f_code.co_name == "_give_way":
+        both.wait()
+        turns[int(threading.current_thread().name)].wait()
+def body():
+    turn = int(threading.current_thread().name)
+    job = pausable.start(steps, 1)
+    turns[turn + 1].set()
+    turns[2].wait()
+    print(kind(job), job.resume())
+threading.settrace(at_once)
+threads = [threading.Thread(target=body, name=str(turn)) for turn in range(2)]
+for thread in threads:
+    thread.start()
+turns[0].set()
+for thread in threads:
+    thread.join()
+"""
+    assert run(program, "auto") == (0, "GreenletJobFibre True\n" * 2, "")
+
+
 def test_loops_drive_both_kinds_side_by_side():
     pytest.importorskip("trio")
     program = f"""
