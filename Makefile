@@ -7,7 +7,7 @@ COVERAGE ?= --cov --cov-report=term
 PROCESSES ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
+.PHONY: run test check unit wheel-test native native-unit native-debug native-asan native-ubsan wheel fuzz mutants format docs bench system clean
 
 run: $(VENV)/installed
 	@sh scripts/system-packages openssl
@@ -42,6 +42,11 @@ wheel:
 native-unit: system $(VENV)/installed-dev native
 	@$(BIN)/python scripts/build_native.py --check || exit 0; \
 	PYTHONDONTWRITEBYTECODE= PAUSABLE_BACKEND=native $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
+
+# other builds of the native core (scripts/test-native), tested in build/; the first best with
+# PYTHON=python3-dbg VENV=.venv-dbg
+native-debug native-asan native-ubsan: $(VENV)/installed-core
+	sh scripts/test-native $(@:native-%=%) $(BIN)/python $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60
@@ -82,6 +87,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/installed-core: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group core-tests 'greenlet>=3.1'
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml

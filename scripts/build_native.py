@@ -1,6 +1,6 @@
 """Compile the native core, src/native, into src/pausable for the Python that runs this.
 
-    python scripts/build_native.py [--debug] [--strict] [--sanitize] [--out DIR] [--check]
+    python scripts/build_native.py [--debug] [--strict] [--sanitize KIND] [--out DIR] [--check]
 
 Used by the package's build (hatch_build.py) and by `make native`. Where it does not apply or cannot
 be compiled, it says why; pausable works without it, on greenlet. CC and CFLAGS are heeded.
@@ -77,7 +77,7 @@ def words_of(variable: str) -> list[str]:
         raise NotApplicableError(f"{variable}={text!r} is no command line: {exc}") from exc
 
 
-def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str]:
+def command(out: Path, *, debug: bool, strict: bool, sanitize: str | None) -> list[str]:
     """Return the compiler's command line."""
     words = [*compiler(), *FLAGS.split(), *WARNINGS.split()]
     words.append(f"-fdebug-prefix-map={ROOT}=.")  # the same bytes wherever it is compiled
@@ -87,14 +87,18 @@ def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str
     if strict:
         words.append("-Werror")
     if sanitize:
-        words += ["-fsanitize=address", "-fno-omit-frame-pointer"]
+        words += [f"-fsanitize={sanitize}", "-fno-sanitize-recover", "-fno-omit-frame-pointer"]
     words += words_of("CFLAGS")
     words.append(f"-I{sysconfig.get_paths()['include']}")
     return [*words, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(out)]
 
 
 def build(
-    out_dir: Path = PACKAGE, *, debug: bool = False, strict: bool = False, sanitize: bool = False
+    out_dir: Path = PACKAGE,
+    *,
+    debug: bool = False,
+    strict: bool = False,
+    sanitize: str | None = None,
 ) -> Path:
     """Compile; return the file.
 
@@ -152,7 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--debug", action="store_true", help="no optimisation, with assertions")
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
-    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer")
+    parser.add_argument(
+        "--sanitize",
+        metavar="KIND",
+        help="for example address or undefined: see scripts/test-native",
+    )
     parser.add_argument("--out", type=Path, default=PACKAGE, help="folder (default: src/pausable)")
     parser.add_argument(
         "--check", action="store_true", help="only tell whether it can be compiled: 0, or why not"

@@ -30,8 +30,12 @@ def test_others_go_on_meanwhile():
         pausable.sleep(delay_s)
         order.append(delay_s)
 
-    list(pausable.map(body, [0.03, 0.02, 0.01, 0]))
-    assert order == [0, 0.01, 0.02, 0.03]
+    with FakeLoop() as loop:
+        for delay_s in (3, 2, 1, 0):
+            loop.start(body, delay_s)
+        loop.run_until_idle()
+        loop.advance(3)
+    assert order == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("run", [
