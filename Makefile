@@ -9,7 +9,7 @@ PROCESSES ?= 2
 DISTRIBUTED = -n $(PROCESSES) --dist loadfile --max-worker-restart 0
 PYTEST_ARGS ?=
 
-.PHONY: run test check unit other-unit wheel-test native native-unit wheel fuzz mutants format docs bench system clean
+.PHONY: run test check unit other-unit wheel-test native native-unit native-debug native-asan native-ubsan wheel fuzz mutants format docs bench system clean
 
 run: $(VENV)/installed
 	@sh scripts/system-packages openssl
@@ -44,15 +44,20 @@ wheel-test: system
 native: $(VENV)/installed
 	$(BIN)/python scripts/build_native.py --strict
 
-# a wheel with the native core for this Python; PAUSABLE_NO_NATIVE=1 makes one without, for all
-wheel: $(VENV)/bin/python
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	$(BIN)/python -m zipfile -l "$$(ls -t dist/pausable-*.whl | head -1)" | grep -E 'pausable/_native(\.|_reason)'
+# dist/: the sdist, the wheel with the native core for this Python, and the one for everywhere else;
+# each is installed, and the native tests are run on the first
+wheel:
+	sh scripts/test-wheel --native dist $(PYTHON) $(PYTEST_ARGS)
 
 # the tests on the native core; where there is none, it says why
 native-unit: system $(VENV)/installed-dev native
 	@$(BIN)/python scripts/build_native.py --check || exit 0; \
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --backend=native $(DISTRIBUTED) $(PYTEST_ARGS)
+
+# other builds of the native core (scripts/test-native), tested in build/; the first best with
+# PYTHON=python3-dbg VENV=.venv-dbg
+native-debug native-asan native-ubsan: $(VENV)/installed-core
+	sh scripts/test-native $(@:native-%=%) $(BIN)/python $(PYTEST_ARGS)
 
 # random programs against the real libcrypto, for FUZZ_S seconds from seed FUZZ_SEED
 FUZZ_S ?= 60
@@ -93,6 +98,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/installed-core: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group core-tests 'greenlet>=3.1'
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml

@@ -1,6 +1,6 @@
 """Compile the native core, src/native, into src/pausable for the Python that runs this.
 
-    python scripts/build_native.py [--debug] [--strict] [--sanitize] [--out DIR] [--check]
+    python scripts/build_native.py [--debug] [--strict] [--sanitize KIND] [--out DIR] [--check]
 
 Used by the package's build (hatch_build.py) and by `make native`. Where it does not apply or cannot
 be compiled, it says why; pausable works without it, on greenlet. CC and CFLAGS are heeded.
@@ -9,6 +9,7 @@ be compiled, it says why; pausable works without it, on greenlet. CC and CFLAGS 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import platform
 import shlex
@@ -17,15 +18,15 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src" / "native"
 PACKAGE = ROOT / "src" / "pausable"
+#: Which Pythons the native core is for: pausable asks the same when it is imported.
+TABLE = PACKAGE / "_native_platforms.py"
 #: Next to where the module would be: why it is not there.
 REASON = "_native_reason.txt"
-
-MINORS = ((3, 11), (3, 12), (3, 13))
-MACHINES = ("x86_64", "aarch64")
 
 FLAGS = "-std=gnu11 -g -fPIC -shared -fno-plt -fvisibility=hidden -fno-strict-aliasing"
 WARNINGS = "-Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type"
@@ -39,20 +40,22 @@ class FailedError(Exception):
     """It could not be compiled."""
 
 
+def load_table() -> ModuleType:
+    """Return the module that tells which Pythons the native core is for."""
+    spec = importlib.util.spec_from_file_location(TABLE.stem, TABLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def check_applies() -> None:
     """Raise NotApplicableError, with the reason, unless the native core is for this Python."""
-    minor = sys.version_info[:2]
-    if sys.implementation.name != "cpython" or minor not in MINORS:
-        raise NotApplicableError(
-            f"it is for CPython 3.11 to 3.13, not {sys.implementation.name} {minor[0]}.{minor[1]}"
-        )
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        raise NotApplicableError("it needs the GIL, and this Python is a free-threaded build")
-    if sys.platform != "linux" or platform.machine() not in MACHINES or sys.maxsize < 2**32:
-        raise NotApplicableError(
-            f"it is for Linux on {' and '.join(MACHINES)}, not {sys.platform} on"
-            f" {platform.machine()}"
-        )
+    table = load_table()
+    elsewhere = table.why_not(table.this_python())
+    if elsewhere is not None:
+        raise NotApplicableError(elsewhere)
     if shutil.which(compiler()[0]) is None:
         raise NotApplicableError(f"there is no C compiler: {compiler()[0]!r} was not found")
     headers = sysconfig.get_paths()["include"]
@@ -62,18 +65,28 @@ def check_applies() -> None:
 
 def compiler() -> list[str]:
     """Return the compiler that is to be used, with the options that it always has."""
-    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    return words_of("CC") or shlex.split(sysconfig.get_config_var("CC") or "cc")
 
 
-def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str]:
+def words_of(variable: str) -> list[str]:
+    """Return the words of an environment variable."""
+    text = os.environ.get(variable, "")
+    try:
+        return shlex.split(text)
+    except ValueError as exc:
+        raise NotApplicableError(f"{variable}={text!r} is no command line: {exc}") from exc
+
+
+def command(out: Path, *, debug: bool, strict: bool, sanitize: str | None) -> list[str]:
     """Return the compiler's command line."""
     words = [*compiler(), *FLAGS.split(), *WARNINGS.split()]
+    words.append(f"-fdebug-prefix-map={ROOT}=.")  # the same bytes wherever it is compiled
     words += ["-O0"] if debug else ["-O3", "-DNDEBUG"]
     if strict:
         words.append("-Werror")
     if sanitize:
-        words += ["-fsanitize=address", "-fno-omit-frame-pointer"]
-    words += shlex.split(os.environ.get("CFLAGS", ""))
+        words += [f"-fsanitize={sanitize}", "-fno-sanitize-recover", "-fno-omit-frame-pointer"]
+    words += words_of("CFLAGS")
     if platform.machine() == "x86_64":  # last: distributions have it in their CFLAGS
         words.append("-fcf-protection=none")  # the switch knows no shadow stacks: it keeps them off
     words.append(f"-I{sysconfig.get_paths()['include']}")
@@ -81,7 +94,11 @@ def command(out: Path, *, debug: bool, strict: bool, sanitize: bool) -> list[str
 
 
 def build(
-    out_dir: Path = PACKAGE, *, debug: bool = False, strict: bool = False, sanitize: bool = False
+    out_dir: Path = PACKAGE,
+    *,
+    debug: bool = False,
+    strict: bool = False,
+    sanitize: str | None = None,
 ) -> Path:
     """Compile; return the file.
 
@@ -93,10 +110,17 @@ def build(
     part = out.with_name(f"{out.name}.{os.getpid()}.part")  # a running process may have the old one
     words = command(part, debug=debug, strict=strict, sanitize=sanitize)
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  # the user's own
+        done = subprocess.run(  # noqa: S603  # the user's own
+            words,
+            env={**os.environ, "LC_ALL": "C"},  # "error" is looked for
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     except OSError as exc:
         raise FailedError(f"there is no C compiler: {exc}") from exc
-    if done.returncode != 0:
+    if done.returncode != 0 or not part.is_file():
         part.unlink(missing_ok=True)
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         first = next((line for line in lines if "error" in line), lines[0])
@@ -111,7 +135,10 @@ def build_or_explain(out_dir: Path = PACKAGE) -> tuple[Path | None, str]:
     """Compile if that can be done; else return why not, which is kept next to the package too."""
     reason = out_dir / REASON
     if os.environ.get("PAUSABLE_NO_NATIVE", "0") not in {"", "0"}:
-        why = "PAUSABLE_NO_NATIVE was set when it was installed"
+        why = (
+            "it was left out of this package (PAUSABLE_NO_NATIVE), which is for all platforms;"
+            " to get it: pip install --no-cache-dir --force-reinstall --no-binary pausable pausable"
+        )
     else:
         try:
             path = build(out_dir)
@@ -129,7 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--debug", action="store_true", help="no optimisation, with assertions")
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
-    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer")
+    parser.add_argument(
+        "--sanitize",
+        metavar="KIND",
+        help="for example address or undefined: see scripts/test-native",
+    )
     parser.add_argument("--out", type=Path, default=PACKAGE, help="folder (default: src/pausable)")
     parser.add_argument(
         "--check", action="store_true", help="only tell whether it can be compiled: 0, or why not"
@@ -139,14 +170,14 @@ def main() -> None:
         try:
             check_applies()
         except NotApplicableError as exc:
-            sys.exit(f"no native core: {exc}")
+            sys.exit(f"not compiled: {exc}")
         return
     try:
         path = build(
             options.out, debug=options.debug, strict=options.strict, sanitize=options.sanitize
         )
     except NotApplicableError as exc:
-        print(f"no native core: {exc}")
+        print(f"not compiled: {exc}")
         return
     except FailedError as exc:
         sys.exit(f"the native core could not be compiled: {exc}")

@@ -21,6 +21,7 @@ LAYERS = {
     "_report": 0,
     "_state": 1,
     "_backend": 1,
+    "_native_platforms": 1,
     "_fibre": 1,
     "_fibre_greenlet": 1,
     "_fibre_native": 1,

@@ -185,7 +185,7 @@ resumer_stack(PyObject *resumer)
     return resumer_stack_slowly(resumer);
 }
 
-/* AddressSanitizer has to be told which stack runs (scripts/build_native.py --sanitize). */
+/* AddressSanitizer has to be told which stack runs (scripts/test-native asan). */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 #define ASAN_BEGIN(c)                                                                              \

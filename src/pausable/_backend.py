@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pausable._native_platforms import this_python, why_not
+
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
@@ -48,11 +50,9 @@ class Backend(NamedTuple):
 
 def why_not_native() -> str | None:
     """Return why there is no native core here, or None if there is."""
-    if sys.implementation.name != "cpython":
-        return f"the native core is for CPython, not {sys.implementation.name}"
-    minor = sys.version_info[:2]
-    if not (3, 11) <= minor <= (3, 13):
-        return f"the native core is for CPython 3.11 to 3.13, not {minor[0]}.{minor[1]}"
+    elsewhere = why_not(this_python())
+    if elsewhere is not None:
+        return elsewhere
     try:
         import pausable._native  # noqa: F401, PLC0415  # only if it is wanted
     except ModuleNotFoundError:
