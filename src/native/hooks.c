@@ -92,6 +92,7 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"foreign_switch", &hooks.foreign_switch},
         {"dead_stack", &hooks.dead_stack},
         {"thread_pool", &hooks.thread_pool},
+        {"notice", &hooks.notice},
         {"fibre_type", &hooks.fibre_type},
         {"elsewhere", &hooks.elsewhere},
         {"given_way", &hooks.given_way},

@@ -26,6 +26,7 @@ typedef struct {
     PyObject *foreign_switch; /* (job) -> exception */
     PyObject *dead_stack;     /* (job) -> exception */
     PyObject *thread_pool;    /* () -> pool: makes the thread's default pool */
+    PyObject *notice;         /* (): a fibre is made */
     PyObject *fibre_type;
     PyObject *elsewhere; /* (as launch) -> job, or None: natively; with greenlet in the process */
     PyObject *given_way; /* set when jobs run on greenlet: idle fibres are not kept */
@@ -48,6 +49,7 @@ extern HIDDEN job_references references;
 extern HIDDEN PyObject *no_vars; /* what an empty context has in it */
 
 HIDDEN Job *job_new(void);
+HIDDEN int pool_grow(Pool *pool, Fibre **fibre);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);
@@ -59,5 +61,8 @@ HIDDEN PyObject *native_current_fibre(PyObject *, PyObject *const *, Py_ssize_t)
 HIDDEN PyObject *native_current_job(PyObject *, PyObject *const *, Py_ssize_t);
 HIDDEN PyObject *native_can_pause(PyObject *, PyObject *const *, Py_ssize_t);
 HIDDEN PyObject *job_resume(PyObject *self, PyObject *none);
+
+HIDDEN PyObject *new_fibre(PyObject *module, PyObject *pool);
+HIDDEN PyObject *stack_memory(PyObject *module, PyObject *fibres);
 
 #endif
