@@ -67,6 +67,9 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *idle;    /* a list of fibres, or what stands in for one */
+    PyObject *fibres;  /* a list of all of them */
+    PyObject *max_size, *stack_size_bytes; /* int or None */
+    char closed;
     Thread *thread_of; /* owned: the thread whose default pool it is, or NULL */
     unsigned long thread; /* that it belongs to, as of threading.get_ident() */
 } Pool;
@@ -120,8 +123,15 @@ extern HIDDEN PyObject *FibreError;
 extern HIDDEN PyObject *state_objects[STATES];
 
 HIDDEN Thread *thread_find(PyThreadState *ts); /* makes it if need be; NULL with an error set */
+HIDDEN int stack_take(size_t size, stackmem *out); /* 0, or -1 with an exception set */
+HIDDEN void stack_give(stackmem *mem);
+HIDDEN size_t stack_mapped(const stackmem *mem);
+HIDDEN PyObject *set_allocator(PyObject *module, PyObject *args);
+HIDDEN PyObject *take_stack(PyObject *module, PyObject *size);
+HIDDEN PyObject *give_stack(PyObject *module, PyObject *address);
 HIDDEN int fibre_make_stack(Fibre *self);
 HIDDEN void fibre_trim_if_deep(Fibre *self);
+HIDDEN size_t fibre_resident(Fibre *self);
 HIDDEN PyObject *fibre_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 HIDDEN int stack_switch_checked(Stack *to);
 HIDDEN Stack *resumer_stack_slowly(PyObject *resumer);

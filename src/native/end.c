@@ -11,6 +11,15 @@
 /* So many idle stacks of a pool keep what they touched; see fibre_trim_if_deep for the others. */
 #define WARM_STACKS 64
 
+/* The same for a fibre that Python code gave back to its pool; it may be in use again. */
+static COLD void
+trim_if_beyond(Fibre *fibre)
+{
+    PyObject *idle = fibre->pool != NULL ? fibre->pool->idle : NULL;
+    if (!fibre->active && idle != NULL && PyList_Check(idle) && PyList_GET_SIZE(idle) > WARM_STACKS)
+        fibre_trim_if_deep(fibre);
+}
+
 /* Let go of the job's context, but keep the object for the next job if nobody else has it.
  *
  * It is emptied, so that it holds nothing. To make one is a tenth of what a job costs. */
@@ -93,6 +102,7 @@ job_end(Job *job, Fibre *fibre)
         PyObject *done = PyObject_CallFunctionObjArgs(hooks.settle, job, fibre, NULL);
         failed |= done == NULL;
         Py_XDECREF(done);
+        trim_if_beyond(fibre);
     }
     else if (unlikely(fibre->pool == NULL || fibre->pool->idle == NULL))
         ; /* it belongs nowhere: nobody will use it again */
@@ -119,6 +129,7 @@ job_end(Job *job, Fibre *fibre)
         PyObject *done = PyObject_CallMethodOneArg(fibre->pool->idle, names.append, (PyObject *)fibre);
         failed |= done == NULL;
         Py_XDECREF(done);
+        trim_if_beyond(fibre);
     }
     Py_XDECREF(held);
     if (unlikely(type != NULL)) {

@@ -8,10 +8,8 @@
  */
 #include "core.h"
 
-/* Of a stack's memory, for its cstack and the frames of Python functions; then the interpreter
- * makes more room elsewhere. */
-#define TAIL_BYTES 16384
-/* Of the page where that begins, for C frames. */
+/* The tail of a stack's memory is for its cstack and the frames of Python functions; then the
+ * interpreter makes more room elsewhere. Of the page where that begins, this much is for C frames: */
 #define HOT_BYTES 1600
 
 PyObject *state_objects[STATES];
@@ -23,9 +21,9 @@ fibre_make_stack(Fibre *self)
 {
     if (self->base.c != NULL)
         return 0;
-    if (stackmem_take((size_t)self->size_bytes, &self->mem) < 0)
+    if (stack_take((size_t)self->size_bytes, &self->mem) < 0)
         return -1;
-    uintptr_t at = (uintptr_t)self->mem.high - TAIL_BYTES + HOT_BYTES;
+    uintptr_t at = (uintptr_t)self->mem.high - STACKMEM_TAIL + HOT_BYTES;
     cstack *c = (cstack *)(at & ~(uintptr_t)63);
     uintptr_t chunk = ((uintptr_t)c + sizeof *c + 63) & ~(uintptr_t)63;
     self->base.c = c;
@@ -66,7 +64,7 @@ fibre_give_stack(Fibre *self)
     if (self->base.c != NULL) {
         Py_CLEAR(self->base.c->py.context);
         self->base.c = NULL;
-        stackmem_give(&self->mem);
+        stack_give(&self->mem);
     }
 }
 
@@ -132,10 +130,20 @@ fibre_saved_bytes(Fibre *self, PyObject *Py_UNUSED(none))
     return PyLong_FromSsize_t((char *)self->base.c - (char *)self->base.c->sp);
 }
 
+size_t
+fibre_resident(Fibre *self)
+{
+    cstack *c = self->base.c;
+    if (c == NULL)
+        return 0;
+    int aside = self->active && self->base.thread->current != &self->base;
+    return stackmem_resident(&self->mem, aside ? c->sp : (char *)c);
+}
+
 static PyObject *
 fibre_resident_bytes(Fibre *self, PyObject *Py_UNUSED(none))
 {
-    return PyLong_FromSize_t(self->base.c == NULL ? 0 : stackmem_resident(&self->mem));
+    return PyLong_FromSize_t(fibre_resident(self));
 }
 
 /* The fields that hold objects. */

@@ -36,6 +36,7 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"thread_pool", &hooks.thread_pool},
         {"refuse_context", &hooks.refuse_context},
         {"hidden", &hooks.hidden},
+        {"notice", &hooks.notice},
         {"fibre_type", &hooks.fibre_type},
         {"elsewhere", &hooks.elsewhere},
         {"given_way", &hooks.given_way},

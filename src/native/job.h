@@ -27,6 +27,7 @@ typedef struct {
     PyObject *thread_pool;    /* () -> pool: makes the thread's default pool */
     PyObject *refuse_context; /* (wait_ctx): raises, unless a job may wait in it */
     PyObject *hidden;         /* the ids of code whose frames are not shown: a dict */
+    PyObject *notice;         /* (): a fibre is made */
     PyObject *fibre_type;
     PyObject *elsewhere; /* (as launch) -> job, or None: natively; with greenlet in the process */
     PyObject *given_way; /* set when jobs run on greenlet: idle fibres are not kept */
@@ -52,6 +53,7 @@ extern HIDDEN job_references references;
 extern HIDDEN PyObject *no_vars; /* what an empty context has in it */
 
 HIDDEN Job *job_new(void);
+HIDDEN int pool_grow(Pool *pool, Fibre **fibre);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);
@@ -97,5 +99,8 @@ running(Thread *thread)
         return fibre;
     return NULL;
 }
+
+HIDDEN PyObject *new_fibre(PyObject *module, PyObject *pool);
+HIDDEN PyObject *stack_memory(PyObject *module, PyObject *fibres);
 
 #endif

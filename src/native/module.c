@@ -1,5 +1,5 @@
 /* The module pausable._native. */
-#include "core.h"
+#include "job.h"
 
 #include <unistd.h>
 
@@ -73,6 +73,11 @@ static PyMethodDef functions[] = {
     {"current_stack", current_stack, METH_NOARGS, "Return the native stack that is running."},
     {"bind_states", bind_states, METH_O, "Take over the members of pausable._state.State."},
     {"stats", stats, METH_NOARGS, "Return figures about the memory of stacks."},
+    {"new_fibre", new_fibre, METH_O, "Make a fibre, with its memory, and enter it in its pool."},
+    {"stack_memory", stack_memory, METH_O, "Return (mapped, resident) bytes of a list's fibres."},
+    {"set_allocator", set_allocator, METH_VARARGS, "Set what makes and frees memory for stacks."},
+    {"take_stack", take_stack, METH_O, "Return memory for a stack: (address, size)."},
+    {"give_stack", give_stack, METH_O, "Give back what take_stack returned."},
     {"set_guard", set_guard, METH_O, "Choose what guards the stacks; before the first is made."},
     {"bind_hooks", bind_hooks, METH_O, "Take over functions of pausable._job for what is rare."},
     {"instead_of", instead_of, METH_O, "Return the builtin that does what a function does."},

@@ -13,6 +13,7 @@ static int
 pool_traverse(Pool *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->idle);
+    Py_VISIT(self->fibres);
     return 0;
 }
 
@@ -20,6 +21,9 @@ static int
 pool_clear(Pool *self)
 {
     Py_CLEAR(self->idle);
+    Py_CLEAR(self->fibres);
+    Py_CLEAR(self->max_size);
+    Py_CLEAR(self->stack_size_bytes);
     return 0;
 }
 
@@ -71,6 +75,10 @@ set_thread_pool(PyObject *Py_UNUSED(module), PyObject *arg)
 static PyMemberDef pool_members[] = {
     {"idle", T_OBJECT_EX, offsetof(Pool, idle), 0, "The fibres that can be used at once."},
     {"thread", T_ULONG, offsetof(Pool, thread), 0, "The thread that it belongs to."},
+    {"_fibres", T_OBJECT_EX, offsetof(Pool, fibres), 0, "All its fibres."},
+    {"max_size", T_OBJECT_EX, offsetof(Pool, max_size), 0, "The most fibres, or None."},
+    {"_stack_size_bytes", T_OBJECT_EX, offsetof(Pool, stack_size_bytes), 0, "Or None."},
+    {"_closed", T_BOOL, offsetof(Pool, closed), 0, "It gives out no fibre any more."},
     {NULL},
 };
 

@@ -22,10 +22,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102 /* of Linux 6.13; older C libraries do not know it */
-#endif
-
 #define SLAB_STACKS 64
 
 struct slab {
@@ -89,6 +85,28 @@ guards_allowed(void)
     return allowed;
 }
 
+int
+stackmem_mprotect_guard(char *base)
+{
+    if (guards_by_mprotect < guards_allowed() && mprotect(base, STACKMEM_GUARD, PROT_NONE) == 0) {
+        guards_by_mprotect++;
+        return 0;
+    }
+    PyErr_Format(PyExc_MemoryError,
+                 "no guard for one more stack: %zu have one, and each needs two mappings of"
+                 " vm.max_map_count; raise that (sysctl), run Linux 6.13 or later, let jobs end, or"
+                 " do without guards (PAUSABLE_STACK_GUARD=none)",
+                 guards_by_mprotect);
+    return -1;
+}
+
+void
+stackmem_mprotect_undo(char *base)
+{
+    if (mprotect(base, STACKMEM_GUARD, PROT_READ | PROT_WRITE) == 0)
+        guards_by_mprotect--;
+}
+
 static int
 install_guard(char *base)
 {
@@ -101,15 +119,7 @@ install_guard(char *base)
         }
         guard_mode = GUARD_BY_MPROTECT;
     }
-    if (guards_by_mprotect < guards_allowed() && mprotect(base, STACKMEM_GUARD, PROT_NONE) == 0) {
-        guards_by_mprotect++;
-        return 0;
-    }
-    PyErr_Format(PyExc_MemoryError,
-                 "no guard for one more stack: %zu are in use, and each needs two mappings of"
-                 " vm.max_map_count; raise that (sysctl), run Linux 6.13 or later, or let jobs end",
-                 stacks_out);
-    return -1;
+    return stackmem_mprotect_guard(base);
 }
 
 int
@@ -136,7 +146,23 @@ stackmem_take(size_t size, stackmem *out)
     out->low = base + STACKMEM_GUARD;
     out->high = base + stride;
     out->slab = s;
+    out->lent = NULL;
     return 0;
+}
+
+int
+stackmem_find(const char *base, stackmem *out)
+{
+    for (slab *s = slabs; s != NULL; s = s->next) {
+        size_t offset = (size_t)(base - s->base);
+        if (base < s->base || offset >= s->stride * SLAB_STACKS)
+            continue;
+        if (offset % s->stride != 0 || s->free >> (offset / s->stride) & 1)
+            return -1;
+        *out = (stackmem){s->base + offset + STACKMEM_GUARD, s->base + offset + s->stride, s, NULL};
+        return 0;
+    }
+    return -1;
 }
 
 static void
@@ -186,19 +212,37 @@ stackmem_trim(const stackmem *mem, size_t keep_bytes)
     return usable - keep_bytes;
 }
 
+/* To ask about a page takes some 20 ns, so a stack is looked at from its top to where it is in use, and
+ * on until nothing of GAP_PAGES is there: below that hardly ever is anything. */
+#define GAP_PAGES 16
+
 size_t
-stackmem_resident(const stackmem *mem)
+stackmem_resident(const stackmem *mem, const char *in_use)
 {
-    unsigned char present[64];
-    size_t found = 0;
-    for (char *at = mem->low; at < mem->high; at += sizeof present * STACKMEM_PAGE) {
-        size_t bytes = (size_t)(mem->high - at);
-        if (bytes > sizeof present * STACKMEM_PAGE)
-            bytes = sizeof present * STACKMEM_PAGE;
-        if (mincore(at, bytes, present) != 0)
-            continue;
-        for (size_t i = 0; i < bytes / STACKMEM_PAGE; i++)
+    unsigned char present[256];
+    size_t found = 0, below = 1;
+    uintptr_t page = (uintptr_t)in_use & ~(STACKMEM_PAGE - 1);
+    const char *low = (const char *)page, *end = mem->high;
+    while (below != 0 && end > mem->low) {
+        const char *at = low - GAP_PAGES * STACKMEM_PAGE;
+        if (at < mem->low)
+            at = mem->low;
+        size_t pages = (size_t)(end - at) / STACKMEM_PAGE;
+        if (pages > sizeof present) {
+            pages = sizeof present;
+            at = end - pages * STACKMEM_PAGE;
+        }
+        if (mincore((void *)at, pages * STACKMEM_PAGE, present) != 0)
+            break;
+        below = at > low; /* not yet down to where it is in use */
+        for (size_t i = 0; i < pages; i++) {
             found += present[i] & 1;
+            if (at + i * STACKMEM_PAGE < low)
+                below += present[i] & 1;
+        }
+        end = at;
+        if (at < low)
+            low = at;
     }
     return found * STACKMEM_PAGE;
 }

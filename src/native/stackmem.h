@@ -6,12 +6,14 @@
 #include <stdint.h>
 
 typedef struct slab slab;
+typedef struct lent lent;
 
-/* One stack's memory: usable from `low`, below which the guard is, up to `high`. */
+/* One stack's memory: usable from `low`, below which the guard is, up to `high`; both at a page. */
 typedef struct {
     char *low;
     char *high;
-    slab *slab;
+    slab *slab; /* that it is a part of, or NULL: */
+    lent *lent; /* memory of an allocator of the user's (allocator.c) */
 } stackmem;
 
 typedef enum {
@@ -29,14 +31,23 @@ typedef struct {
 
 #define STACKMEM_PAGE ((size_t)4096)
 #define STACKMEM_GUARD ((size_t)16384)   /* a C function's frame must not reach over it */
+#define STACKMEM_TAIL ((size_t)16384)    /* of each: a cstack, and frames of Python functions */
 #define STACKMEM_MIN ((size_t)393216)    /* CPython 3.13 needs 100 C levels to free nested objects */
 #define STACKMEM_MAX ((size_t)1 << 30)
+
+#ifndef MADV_GUARD_INSTALL /* of Linux 6.13; older C libraries do not know it */
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 
 /* All need the GIL. */
 int stackmem_take(size_t size, stackmem *out); /* 0, or -1 with MemoryError set */
 void stackmem_give(stackmem *mem);
+int stackmem_find(const char *base, stackmem *out); /* the stack that begins there, guard included */
+int stackmem_mprotect_guard(char *base); /* 0, or -1 with MemoryError set */
+void stackmem_mprotect_undo(char *base);
 size_t stackmem_trim(const stackmem *mem, size_t keep_bytes); /* returns bytes that were looked at */
-size_t stackmem_resident(const stackmem *mem);
+size_t stackmem_resident(const stackmem *mem, const char *in_use); /* from there upwards */
 stackmem_stats stackmem_get_stats(void);
 int stackmem_set_guard(stackmem_guard guard);
 

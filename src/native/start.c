@@ -101,6 +101,9 @@ take(Pool *pool, Job *job, call *it)
                 return (Fibre *)last;
             }
         }
+        Fibre *fresh;
+        if (likely(pool_grow(pool, &fresh) != 0))
+            return fresh;
     }
     return take_slowly(pool, job, it);
 }

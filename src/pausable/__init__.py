@@ -20,7 +20,7 @@ from pausable._debug import get_debug, set_debug
 from pausable._dump import dump, dump_on_signal, jobs
 from pausable._hooks import add_hooks, remove_hooks
 from pausable._job import Job, can_pause, current_job, pause
-from pausable._pool import JobPool, PoolMemory, PoolStats
+from pausable._pool import JobPool, PoolStats
 from pausable._sleep import sleep
 from pausable._threads import cleanup_thread, init_thread, is_capable, start, thread_pool
 from pausable._wait_context import Status, WaitContext
@@ -79,7 +79,6 @@ __all__ = [
     "PausableError",
     "PauseOutsideJobWarning",
     "PauseRefused",
-    "PoolMemory",
     "PoolStats",
     "SlowSegmentWarning",
     "Status",

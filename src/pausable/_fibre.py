@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from pausable._backend import NATIVE
 
-__all__ = ["NATIVE", "Fibre", "FibreError", "FibreExit", "Pool", "Relay", "current", "enclosing"]
+__all__ = [
+    "NATIVE",
+    "Fibre",
+    "FibreError",
+    "FibreExit",
+    "Pool",
+    "Relay",
+    "current",
+    "enclosing",
+    "stack_memory",
+]
 
 if TYPE_CHECKING or not NATIVE:
     from pausable._fibre_greenlet import (
@@ -21,6 +31,7 @@ if TYPE_CHECKING or not NATIVE:
         Relay,
         current,
         enclosing,
+        stack_memory,
     )
 else:
     from pausable._fibre_native import (
@@ -31,4 +42,5 @@ else:
         Relay,
         current,
         enclosing,
+        stack_memory,
     )

@@ -43,6 +43,7 @@ __all__ = [
     "current",
     "enclosing",
     "root",
+    "stack_memory",
 ]
 
 ENDED = State.ENDED
@@ -201,3 +202,8 @@ def enclosing(kind: type[Fibre]) -> Any:
     while here is not None and type(here) is not kind:
         here = None if isinstance(here, hub) else here.parent
     return here
+
+
+def stack_memory(fibres: list[Any]) -> tuple[int, int]:
+    """Return bytes of (address space, memory) of stacks: 0, and what was copied away at pauses."""
+    return 0, sum(fibre._stack_saved for fibre in fibres)

@@ -8,6 +8,7 @@ parts of one.
 
 from __future__ import annotations
 
+import os
 import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,46 @@ from typing import TYPE_CHECKING, Any
 from pausable._backend import when_greenlet_comes
 from pausable._frames import summary, visible
 from pausable._native import Fibre as _Fibre
-from pausable._native import FibreError, Pool, bind_states, current, current_stack, watch_greenlet
+from pausable._native import (
+    FibreError,
+    Pool,
+    bind_states,
+    current,
+    current_stack,
+    set_guard,
+    stack_memory,
+    watch_greenlet,
+)
 from pausable._state import State
 from pausable.errors import JobStateError
 
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-__all__ = ["Fibre", "FibreError", "FibreExit", "Pool", "Relay", "current", "enclosing"]
+__all__ = [
+    "Fibre",
+    "FibreError",
+    "FibreExit",
+    "Pool",
+    "Relay",
+    "current",
+    "enclosing",
+    "stack_memory",
+]
 
 bind_states(State)
+
+
+def _choose_guards() -> None:
+    """Heed PAUSABLE_STACK_GUARD: for the process, since it is about the system that it runs on."""
+    wish = os.environ.get("PAUSABLE_STACK_GUARD") or "auto"
+    if wish == "none":
+        set_guard("none")
+    elif wish != "auto":
+        raise ValueError(f"PAUSABLE_STACK_GUARD has to be 'auto' or 'none', not {wish!r}")
+
+
+_choose_guards()
 
 
 def _getcurrent() -> Any:

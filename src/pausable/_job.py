@@ -105,7 +105,7 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
     alert: bool  # look at blocks, cancel and watch before and after a pause
     blocks: int  # reasons not to pause
     context: Context | None
-    depth: int  # of the stack where it was made: it counts its recursion from there
+    depth: int = 0  # of the stack where it was made: it counts its recursion from there
     driver: Driver | None  # an event loop's
     job: Job[Any] | None  # until the first pause
     lost: Callable[[Any], None]
@@ -230,7 +230,7 @@ class JobFibreBase(Fibre if TYPE_CHECKING else object):  # type: ignore[misc]
 class JobFibre(JobFibreBase, Fibre):
     """A fibre for jobs, of the kind that this process has."""
 
-    __slots__ = ("depth",) if NATIVE else SLOTS  # the native core's type has the others
+    __slots__ = _NONE if NATIVE else SLOTS  # the native core's type has them
 
 
 #: The kind that the functions below are about: it becomes greenlet's when that is imported while

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, SupportsIndex, TypeVar
 
 from pausable import _job, _report, _running_loop
-from pausable._fibre import NATIVE, Pool
+from pausable._fibre import NATIVE, Pool, stack_memory
 from pausable._job import Job, JobFibre, launch
 from pausable._lost import new_handle, unwind, unwind_a_step
 from pausable._state import State
@@ -39,7 +39,12 @@ from pausable.errors import (
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-__all__ = ["JobPool", "PoolMemory", "PoolStats", "all_pools", "unwind_thread", "watch_all_pools"]
+if NATIVE:
+    from pausable._native import bind_hooks, new_fibre
+
+    bind_hooks({"notice": _running_loop.notice})
+
+__all__ = ["JobPool", "PoolStats", "all_pools", "unwind_thread", "watch_all_pools"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -86,14 +91,10 @@ class PoolStats(NamedTuple):
     running: int
     #: The most fibres there may be; None: no limit.
     max_size: int | None
-
-
-class PoolMemory(NamedTuple):
-    """What the stacks of a pool take; 0 on greenlet, where a paused call is copied to the heap."""
-
-    #: Address space.
+    #: Address space of their stacks. On greenlet 0: they have none of their own.
     mapped_bytes: int
-    #: Memory. Beyond 64 idle stacks, one that was used deeply is given back but for 3 pages.
+    #: Memory of their stacks, without page tables. On greenlet: copies of the stacks of paused
+    #: calls, as far as they are theirs alone.
     resident_bytes: int
 
 
@@ -107,8 +108,9 @@ class JobPool(Pool):
         max_size: the most jobs that may be under way at once, 1 or more; None: no limit.
         init_size: fibres to make at once, 0 to `max_size`.
         stack_size_bytes: of each job's C stack, 384 KiB to 1 GiB; None: 1 MiB, and 2 MiB on
-            Python 3.11. It is address space: memory is what a job touches of it. Of no effect on
-            greenlet (`pausable.backend`), where jobs use their thread's stack.
+            Python 3.11. It is address space: memory is what a job touches of it. Less than that
+            bounds recursion in C. Of no effect on greenlet (`pausable.backend`), where jobs use
+            their thread's stack.
 
     Raises:
         TypeError, ValueError: a size is no int, or out of range.
@@ -232,14 +234,14 @@ class JobPool(Pool):
         return fibre
 
     def _new_fibre(self, kind: type[JobFibre] | None = None) -> JobFibre:
-        _running_loop.notice()
         kind = kind or _job.kind
-        native = NATIVE and kind is JobFibre
-        depth = 0 if native else _depth()  # native: each call counts from where it is started
+        if NATIVE and kind is JobFibre:  # each call counts from where it is started
+            made: JobFibre = new_fibre(self)
+            return made
+        _running_loop.notice()
+        depth = _depth()
         too_deep = depth > sys.getrecursionlimit() * DEEP
         fibre = kind(self, depth=depth, transient=too_deep)
-        if native and self._stack_size_bytes is not None:
-            fibre.size_bytes = self._stack_size_bytes
         fibre.warm_up()
         self._fibres.append(fibre)
         return fibre
@@ -284,25 +286,29 @@ class JobPool(Pool):
         self._announce()
 
     def stats(self) -> PoolStats:
-        """Return figures. Any thread."""
-        states = [fibre.state for fibre in list(self._fibres)]
+        """Return figures. It asks the system about each native stack: 1 to 2 µs for each.
+
+        Threads: any.
+        """
+        fibres = list(self._fibres)
+        states = [fibre.state for fibre in fibres]
         paused = states.count(State.PAUSED)
         running = states.count(State.RUNNING)
+        mapped_bytes, resident_bytes = stack_memory(fibres)
         return PoolStats(
             size=len(states),
             idle=len(states) - paused - running,
             paused=paused,
             running=running,
             max_size=self.max_size,
+            mapped_bytes=mapped_bytes,
+            resident_bytes=resident_bytes,
         )
 
-    def memory(self) -> PoolMemory:
-        """Return figures about the memory of its stacks. Any thread; some 2 µs for each."""
-        fibres = [each for each in list(self._fibres) if NATIVE and type(each) is JobFibre]
-        return PoolMemory(
-            mapped_bytes=sum(fibre.size_bytes for fibre in fibres),
-            resident_bytes=sum(fibre.resident_bytes() for fibre in fibres),
-        )
+    def under_way(self) -> int:
+        """Return how many jobs are paused or running. Any thread."""
+        busy = (State.PAUSED, State.RUNNING)
+        return sum(fibre.state in busy for fibre in list(self._fibres))
 
     def jobs(self) -> list[Job[Any]]:
         """Return the jobs that are under way. Any thread."""
@@ -460,8 +466,10 @@ class JobPool(Pool):
         self.close(cancel=exc[0] is not None)
 
     def __repr__(self) -> str:
-        stats = self.stats()
-        return f"<JobPool paused={stats.paused} idle={stats.idle} max_size={self.max_size}>"
+        states = [fibre.state for fibre in list(self._fibres)]
+        paused = states.count(State.PAUSED)
+        idle = len(states) - paused - states.count(State.RUNNING)
+        return f"<JobPool paused={paused} idle={idle} max_size={self.max_size}>"
 
     def after_fork(self) -> list[JobFibre]:
         """In the child of a fork: let go of everything; return the fibres, to be kept for ever.

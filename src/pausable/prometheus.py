@@ -6,6 +6,8 @@
   ended (returned, raised or cancelled), since the collector was made.
 * `pausable_jobs_paused`: jobs that are paused now, of all pools of all threads.
 * `pausable_pool_size`, `pausable_pool_idle`: call stacks that exist, and that serve no job now.
+* `pausable_stack_mapped_bytes`, `pausable_stack_resident_bytes`: their address space and memory
+  (see `PoolStats`).
 * `pausable_pause_seconds`: a histogram of how long jobs were paused, each pause by itself.
 """
 
@@ -120,6 +122,16 @@ class Collector(_Collector):
             ("pausable_jobs_paused", "Jobs that are paused now.", sum(p.paused for p in pools)),
             ("pausable_pool_size", "Call stacks in all pools.", sum(p.size for p in pools)),
             ("pausable_pool_idle", "Call stacks that serve no job.", sum(p.idle for p in pools)),
+            (
+                "pausable_stack_mapped_bytes",
+                "Address space of call stacks.",
+                sum(p.mapped_bytes for p in pools),
+            ),
+            (
+                "pausable_stack_resident_bytes",
+                "Memory of call stacks.",
+                sum(p.resident_bytes for p in pools),
+            ),
         ):
             yield GaugeMetricFamily(name, text, value=value)
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]

@@ -160,7 +160,7 @@ def test_many_jobs_lost_at_once_are_all_unwound_and_no_fibre_is_used_twice():
             jobs.clear()
         assert pool.start(int).result() == 0
         assert sorted(log) == list(range(20))
-        assert pool.stats() == (20, 20, 0, 0, 20)
+        assert pool.stats()[:5] == (20, 20, 0, 0, 20)
         assert len({id(fibre) for fibre in pool.idle}) == 20
 
 
@@ -555,7 +555,7 @@ def test_the_child_has_a_fresh_pool_that_works():
     jobs = [pausable.start(pauses, 1) for _ in range(2)]
 
     def child():
-        assert pausable.thread_pool().stats() == (0, 0, 0, 0, 2)
+        assert pausable.thread_pool().stats()[:5] == (0, 0, 0, 0, 2)
         mine = [pausable.start(pauses, 1, n) for n in range(2)]
         assert [finish(job) for job in mine] == [0, 1]
         assert in_thread(lambda: finish(pausable.start(pauses, 1, 5))) == 5

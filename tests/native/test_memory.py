@@ -17,6 +17,14 @@ pytestmark = needs_native
 native_only = pytest.mark.skipif(not NATIVE, reason="of the native core")
 
 
+def deep_in_c(levels):
+    return max(map(deep_in_c, [levels - 1])) if levels else 0
+
+
+def pausing_deep_in_c(levels):
+    return max(map(pausing_deep_in_c, [levels - 1])) if levels else pausable.pause()
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="one limit for Python and C before 3.12")
 def test_recursion_in_c_ends_in_a_recursion_error_before_the_stack_does():
     program = """
@@ -110,6 +118,26 @@ def test_guards_of_both_kinds_side_by_side_are_counted_apart():
     assert (status, out, err) == (0, "mprotect True\nTrue\n", "")
 
 
+def test_guards_can_be_done_without_for_the_whole_process():
+    program = """
+        import pausable
+        from pausable._native import stats
+        jobs = [pausable.start(pausable.pause) for _ in range(40)]
+        print(stats()["guard"], all(job.resume() for job in jobs))
+        mappings = sum(1 for _ in open("/proc/self/maps"))
+        pool = pausable.JobPool(init_size=2_000)
+        print(sum(1 for _ in open("/proc/self/maps")) - mappings < 100)
+    """
+    assert run(program, PAUSABLE_STACK_GUARD="none") == (0, "none True\nTrue\n", "")
+    assert run(program, PAUSABLE_STACK_GUARD="auto")[1] != "none True\nTrue\n"
+
+
+def test_a_guard_that_is_unknown_is_refused_at_import():
+    status, _, err = run("import pausable", PAUSABLE_STACK_GUARD="no")
+    assert status == 1
+    assert err.endswith("ValueError: PAUSABLE_STACK_GUARD has to be 'auto' or 'none', not 'no'\n")
+
+
 def test_where_no_more_guards_can_be_had_a_start_is_refused_and_the_others_go_on():
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
     if limit > 200_000:
@@ -123,13 +151,13 @@ def test_where_no_more_guards_can_be_had_a_start_is_refused_and_the_others_go_on
             for _ in range({limit}):
                 jobs.append(pausable.start(pausable.pause))
         except MemoryError as exc:
-            print(str(exc)[:29])
+            print(str(exc)[:29], "PAUSABLE_STACK_GUARD=none" in str(exc))
         print(len(jobs) > {limit} // 3, all([job.resume() for job in jobs]))
         print(pausable.start(int, "7").result())
     """
     status, out, err = run(program)
     assert (status, err) == (0, "")
-    assert out.splitlines() == ["no guard for one more stack: ", "True True", "7"]
+    assert out.splitlines() == ["no guard for one more stack:  True", "True True", "7"]
 
 
 def test_where_no_address_space_is_left_a_start_is_refused_and_the_others_go_on():
@@ -154,28 +182,81 @@ def test_where_no_address_space_is_left_a_start_is_refused_and_the_others_go_on(
 def test_a_paused_job_takes_a_page_of_its_stack():
     with pausable.JobPool() as pool:
         jobs = [pool.start(pauses, 1) for _ in range(100)]
-        memory = pool.memory()
-        assert memory.mapped_bytes == 100 * jobs[0]._fibre.size_bytes
-        assert memory.resident_bytes == 100 * 4096
+        stats = pool.stats()
+        assert stats.mapped_bytes == 100 * jobs[0]._fibre.size_bytes
+        assert stats.resident_bytes == 100 * 4096
         for job in jobs:
             finish(job)
+        assert pool.shrink(keep=40) == 60
+        assert pool.stats().mapped_bytes == stats.mapped_bytes * 40 // 100
+        assert pool.stats().resident_bytes == 40 * 4096
 
 
-def deep_in_c(levels):
-    return max(map(deep_in_c, [levels - 1])) if levels else 0
+@native_only
+def test_what_jobs_touched_counts_where_they_are_and_where_they_were():
+    with pausable.JobPool() as pool:
+        deep = pool.start(pausing_deep_in_c, 150)
+        was_deep = pool.start(lambda: (deep_in_c(150), pausable.pause()))
+        sizes = [job._fibre.resident_bytes() for job in (deep, was_deep)]
+        assert min(sizes) >= deep._fibre.saved_bytes() > 20 * 4096
+        assert max(sizes) - min(sizes) <= 4 * 4096
+        assert pool.stats().resident_bytes == sum(sizes)
+        finish(deep)
+        finish(was_deep)
 
 
 @native_only
 def test_beyond_64_idle_stacks_deep_ones_are_given_back():
     with pausable.JobPool() as pool:
         jobs = [pool.start(lambda: (deep_in_c(60), pausable.pause())) for _ in range(200)]
-        before = pool.memory().resident_bytes
+        before = pool.stats().resident_bytes
         for job in jobs:
             finish(job)
-        after = pool.memory().resident_bytes
-        assert before > 200 * 5 * 4096
+        after = pool.stats().resident_bytes
+        assert before > 200 * 8 * 4096
         assert after <= 64 * (before // 200 + 4096) + 136 * 4 * 4096
         assert [finish(pool.start(pauses, 1, n)) for n in range(200)] == list(range(200))
+
+
+@native_only
+@pytest.mark.parametrize("how", ["in a context", "blocked", "while others wait", "cancelled"])
+def test_deep_idle_stacks_are_given_back_however_their_job_ends(how):
+    def body():
+        deep_in_c(60)
+        with pausable.pause_blocked():
+            pausable.pause()
+        pausable.pause()
+
+    with pausable.JobPool(max_size=200) as pool:
+        if how == "in a context":
+            jobs = [pool.start_in(pausable.WaitContext(), body) for _ in range(200)]
+        else:
+            jobs = [pool.start(body) for _ in range(200)]
+        if how == "while others wait":
+            for _ in range(300):
+                pool.when_free(int)
+        before = pool.stats().resident_bytes
+        for job in jobs:
+            job.close() if how == "cancelled" else finish(job)
+        assert pool.stats().idle == 200
+        assert pool.stats().resident_bytes <= 64 * (before // 200 + 4096) + 136 * 4 * 4096
+
+
+@native_only
+def test_the_first_64_idle_stacks_and_shallow_ones_keep_what_they_touched():
+    def body(levels):
+        deep_in_c(levels)
+        pausable.pause()
+
+    with pausable.JobPool() as pool:
+        jobs = [pool.start(body, 60) for _ in range(64)]
+        jobs += [pool.start(body, 0) for _ in range(100)]
+        before = [fibre.resident_bytes() for fibre in pool._fibres]
+        for job in jobs:
+            finish(job)
+        after = [fibre.resident_bytes() for fibre in pool._fibres]
+        assert all(a >= b for a, b in zip(after, before, strict=True))
+        assert before[0] > 8 * 4096
 
 
 @native_only

@@ -209,7 +209,8 @@ MUTANTS = [
     Mutant(
         "NO_JOBS raises no error",
         _JOBS,
-        "            return ASYNC_NO_JOBS\n",
+        "        if job is None:\n            return ASYNC_NO_JOBS\n",
+        "        if job is None:\n"
         "            self._errors.refuse('ASYNC_start_job', '')\n"
         "            return ASYNC_NO_JOBS\n",
     ),

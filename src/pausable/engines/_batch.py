@@ -261,8 +261,8 @@ class BatchEngine(Engine):
         for thread in {member.thread for member in queue.waiting.values()}:
             if thread is None:  # it was made outside of jobs: nobody knows who else there is
                 return False
-            stats = [pool.stats() for pool in all_pools() if pool.thread == thread]
-            if self._callers[thread] < sum(pool.paused + pool.running for pool in stats):
+            pools = [pool for pool in all_pools() if pool.thread == thread]
+            if self._callers[thread] < sum(pool.under_way() for pool in pools):
                 return False
         return True
 

@@ -88,7 +88,10 @@ class JobFunctions:
                 break
             pool.idle.append(job)
             pool.curr_size += 1
-        state.fibres.reserve(len(pool.idle))
+        try:
+            state.fibres.reserve(len(pool.idle))
+        except MemoryError as exc:  # the others are made when they are needed
+            self._errors.put(_err.MALLOC_FAILURE, self._dialect.init_name, str(exc))
         return 1
 
     def ASYNC_cleanup_thread(self) -> None:
@@ -136,7 +139,8 @@ class JobFunctions:
         Returns:
             ASYNC_PAUSE: the handle is in `job`; resume it when it was woken, or to see.
             ASYNC_FINISH: `ret` is set, and `job` is NULL again.
-            ASYNC_NO_JOBS: the pool is at its limit; try again later.
+            ASYNC_NO_JOBS: the pool is at its limit, or there is no memory for a stack (then there
+                is *malloc failure* on the error queue); try again later.
             ASYNC_ERR: see the error queue.
         See: ASYNC_start_job(3)
         """
@@ -219,6 +223,10 @@ class JobFunctions:
         callers = OSSL_LIB_CTX_set0_default(job._lib_ctx if self._dialect.has_lib_ctx else None)
         try:
             job._job = core = enter()
+        except MemoryError as exc:  # there is no stack for it; what func raises is in `core`
+            self._release(state, slot, job)
+            self._errors.put(_err.MALLOC_FAILURE, "ASYNC_start_job", str(exc))
+            return ASYNC_NO_JOBS
         except BaseException:  # Ctrl-C: the job has ended with it
             self._release(state, slot, job)
             raise
