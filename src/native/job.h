@@ -48,6 +48,7 @@ extern HIDDEN job_references references;
 extern HIDDEN PyObject *no_vars; /* what an empty context has in it */
 
 HIDDEN Job *job_new(void);
+HIDDEN void job_track(Job *job);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);
