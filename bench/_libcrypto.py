@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from _asked import Asked
 from _measure import Absent
 
 SOURCE = Path(__file__).with_name("libcrypto_jobs.c")
@@ -36,24 +37,10 @@ def program() -> Path:
     return made
 
 
-class Libcrypto:
-    """The running program, which measures what it is asked to."""
+def libcrypto() -> Asked:
+    """Return the running program, which measures what it is asked to.
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._process.stdin.write("start_finish 1\n")
-        self._process.stdin.flush()
-        if not self._process.stdout.readline():
-            raise Absent("this libcrypto has no jobs (no-async)")
-
-    def ask(self, what: str, count: int) -> float:
-        self._process.stdin.write(f"{what} {count}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+    Raises:
+        Absent: it cannot be compiled, or this libcrypto has no jobs.
+    """
+    return Asked([str(program())])

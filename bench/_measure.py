@@ -92,8 +92,15 @@ def resident_kb(pid: int | str = "self") -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
-def in_fresh_process(script: str, *arguments: object, timeout_s: float = 300) -> dict:
+def in_fresh_process(
+    script: str, *arguments: object, backend: str | None = None, timeout_s: float = 300
+) -> dict:
     """Return the JSON that a script prints, run in a process of its own.
+
+    Args:
+        script: with its arguments.
+        backend: that its jobs run on; None: the same as here.
+        timeout_s: until it is given up.
 
     Raises:
         Absent: it failed; the message is the last line that it said.
@@ -101,7 +108,12 @@ def in_fresh_process(script: str, *arguments: object, timeout_s: float = 300) ->
     command = [sys.executable, script, *map(str, arguments)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=timeout_s
+            command,
+            env={**os.environ, **({"PAUSABLE_BACKEND": backend} if backend else {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
         raise Absent(f"not done after {timeout_s:g} s") from None

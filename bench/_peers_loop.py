@@ -13,6 +13,7 @@ import warnings
 from asyncio import sleep
 from collections.abc import Awaitable, Callable
 
+from _asked import on_native
 from _measure import Loop, fresh
 from _peers_plain import FULL, PAIR, START
 
@@ -245,8 +246,12 @@ def green(call, pause) -> dict[str, Loop]:
 
 
 OURS = "pausable.run"
+NATIVE = "pausable.run, native"
+_PORTAL = "pausable.portal"
+_HERE = "_peers_loop"
 PEERS: dict[str, Callable[[object], dict[str, Loop]]] = {
     OURS: run,
+    NATIVE: on_native(_HERE, OURS),
     "SQLAlchemy greenlet_spawn": sqlalchemy,
     "greenback": greenback,
     "greenletio": greenletio,
@@ -255,7 +260,8 @@ PEERS: dict[str, Callable[[object], dict[str, Loop]]] = {
     "anyio threads": anyio,
     "gevent (its own loop)": gevent,
     "eventlet (its own loop)": eventlet,
-    "pausable.portal": our_portal,
+    _PORTAL: our_portal,
+    f"{_PORTAL}, native": on_native(_HERE, _PORTAL),
     "greenback, ensure_portal": greenback_portal,
     "native coroutine": native,
 }

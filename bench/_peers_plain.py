@@ -1,7 +1,8 @@
 """Calls that are started, paused and resumed by hand, without an event loop: ours and others.
 
 Each function returns {what: loop} for what the peer can do. Each has functions of its own: code
-objects that several peers run would make the interpreter's inline caches polymorphic.
+objects that several peers run would make the interpreter's inline caches polymorphic. They count
+with `repeat`, as timeit does: the integers of a `range` cost as much as a tenth of a native job.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
-from _libcrypto import Libcrypto
+import _libcrypto
+from _asked import on_native
 from _measure import Loop, drain
 
 START = "start+finish"
@@ -35,15 +38,15 @@ def job() -> dict[str, Loop]:
     paused = start(for_ever)
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             start(nothing)
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             start(once).resume()
 
     def pair(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             paused.resume()
 
     return {START: start_finish, FULL: full, PAIR: pair}
@@ -68,11 +71,11 @@ def c_named() -> dict[str, Loop]:
             ASYNC_pause_job()
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             ASYNC_start_job(Ref(None), ctx, ret, nothing, None, 0)
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             job = Ref(None)
             ASYNC_start_job(job, ctx, ret, once, None, 0)
             ASYNC_start_job(job, ctx, ret, once, None, 0)
@@ -81,7 +84,7 @@ def c_named() -> dict[str, Loop]:
     ASYNC_start_job(paused, its_ctx, ret, for_ever, None, 0)
 
     def pair(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             ASYNC_start_job(paused, its_ctx, ret, for_ever, None, 0)
 
     return {START: start_finish, FULL: full, PAIR: pair}
@@ -89,12 +92,10 @@ def c_named() -> dict[str, Loop]:
 
 def libcrypto() -> dict[str, Loop]:
     """The original, in C: no Python runs in the job or outside."""
-    process = Libcrypto()
-
-    def asking(what: str) -> Loop:
-        return lambda count: int(process.ask(what, count))
-
-    return {START: asking("start_finish"), FULL: asking("full"), PAIR: asking("pair")}
+    asked = _libcrypto.libcrypto()
+    asked.ask("start_finish", 1)  # whether it has jobs
+    loops = asked.loops(("start_finish", "full", "pair")).values()
+    return dict(zip((START, FULL, PAIR), loops, strict=True))
 
 
 def greenlet_pooled() -> dict[str, Loop]:
@@ -125,20 +126,20 @@ def greenlet_pooled() -> dict[str, Loop]:
     paused.switch(for_ever, ())
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             g = idle.pop()
             g.switch(nothing, ())
             idle.append(g)
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             g = idle.pop()
             g.switch(once, ())
             g.switch()
             idle.append(g)
 
     def pair(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             paused.switch()
 
     return {START: start_finish, FULL: full, PAIR: pair}
@@ -158,11 +159,11 @@ def greenlet_new() -> dict[str, Loop]:
         return 1
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             greenlet(nothing).switch()
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             g = greenlet(once)
             g.switch()
             g.switch()
@@ -188,18 +189,18 @@ def generator() -> dict[str, Loop]:
     paused = for_ever()
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             drain(nothing())
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             call = once()
             next(call)
             drain(call)
 
     def pair(count):
         resume = paused.__next__
-        for _ in range(count):
+        for _ in repeat(None, count):
             resume()
 
     return {START: start_finish, FULL: full, PAIR: pair}
@@ -230,14 +231,14 @@ def coroutine() -> dict[str, Loop]:
     paused = for_ever()
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             try:
                 nothing().send(None)
             except StopIteration:
                 pass
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             call = once()
             call.send(None)
             try:
@@ -247,7 +248,7 @@ def coroutine() -> dict[str, Loop]:
 
     def pair(count):
         resume = paused.send
-        for _ in range(count):
+        for _ in repeat(None, count):
             resume(None)
 
     return {START: start_finish, FULL: full, PAIR: pair}
@@ -280,13 +281,13 @@ def thread_new() -> dict[str, Loop]:
         return 1
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             thread = Thread(target=nothing)
             thread.start()
             thread.join()
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             turns = _Turns()
             thread = Thread(target=turns.pause)
             thread.start()
@@ -303,7 +304,7 @@ def thread_new() -> dict[str, Loop]:
     turns.paused.acquire()
 
     def pair(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             turns.resume()
 
     return {START: start_finish, FULL: full, PAIR: pair}
@@ -317,11 +318,11 @@ def thread_pooled() -> dict[str, Loop]:
         return 1
 
     def start_finish(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             submit(nothing).result()
 
     def full(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             turns = _Turns()
             future = submit(turns.pause)
             turns.paused.acquire()
@@ -332,9 +333,14 @@ def thread_pooled() -> dict[str, Loop]:
 
 
 OURS = "job"
+NATIVE = "job, native"
+_C_NAMED = "job, OpenSSL's names"
+_HERE = "_peers_plain"
 PEERS: dict[str, Callable[[], dict[str, Loop]]] = {
     OURS: job,
-    "job, OpenSSL's names": c_named,
+    NATIVE: on_native(_HERE, OURS),
+    _C_NAMED: c_named,
+    f"{_C_NAMED}, native": on_native(_HERE, _C_NAMED),
     "libcrypto (C)": libcrypto,
     "greenlet, pooled": greenlet_pooled,
     "greenlet, new each time": greenlet_new,

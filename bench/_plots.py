@@ -10,7 +10,7 @@ from _results import Row, Table, digits, is_ours, shown
 
 __all__ = ["Absent", "picture"]
 
-OURS, OTHERS = "#c8501e", "#8fa3b5"
+OURS, OURS_NATIVE, OTHERS = "#c8501e", "#7d1f2e", "#8fa3b5"
 LINES = ("#3b6ea5", "#6a8f3c", "#8d5aa5", "#a58a3b", "#3b9a95", "#777777", "#b05a7a", "#4d4d4d")
 UNITS = {"ns": "time", "KB": "KB", "/s": "per second", "": ""}
 
@@ -54,7 +54,7 @@ def bars(plt: Any, table: Table) -> Any:
     for panel, what in zip(panels[0], whats, strict=True):
         rows = [table.row(who, what) for who in whos]
         values = [row.figure(table) if row is not None else 0 for row in rows]
-        colours = [OURS if is_ours(who) or is_ours(what) else OTHERS for who in whos]
+        colours = [colour(who) or (OURS if is_ours(what) else OTHERS) for who in whos]
         panel.barh(range(len(whos)), values, color=colours)
         panel.set_yticks(range(len(whos)), whos)
         panel.set_title(what, fontsize=9)
@@ -70,6 +70,13 @@ def bars(plt: Any, table: Table) -> Any:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0][0].invert_yaxis()
     return figure
+
+
+def colour(who: str) -> str | None:
+    """Return the colour of one of ours, by its backend."""
+    if not is_ours(who):
+        return None
+    return OURS_NATIVE if ", native" in who else OURS
 
 
 def bounds(values: list[float]) -> tuple[float, float]:
@@ -92,6 +99,11 @@ def shown_short(value: float, unit: str) -> str:
     return f"{value:g}"
 
 
+def kind_of(who: str) -> str:
+    """Return what is after the name: "Python" of "greenlet, Python" and "job, native, Python"."""
+    return who.replace(", native", "").partition(", ")[2]
+
+
 def number(what: str) -> float:
     return float(what.replace(",", ""))
 
@@ -101,16 +113,16 @@ def lines(plt: Any, table: Table) -> Any:
     whos, whats = table.names()
     figure, panel = plt.subplots(figsize=(8.5, 4.6), layout="constrained")
     colours = iter(LINES * (1 + len(whos) // len(LINES)))
-    kinds = [kind for who in whos if (kind := who.partition(", ")[2])]  # a style for each kind
+    kinds = [kind for who in whos if (kind := kind_of(who))]  # a style for each kind
     for who in whos:
         rows = [row for what in whats if (row := table.row(who, what)) is not None]
-        kind = who.partition(", ")[2]
+        kind = kind_of(who)
         style = ("-", "--", "-.", ":")[list(dict.fromkeys(kinds)).index(kind) % 4] if kind else "-"
         ours = is_ours(who)
         panel.plot(
             [number(row.what) for row in rows], [row.figure(table) for row in rows], style,
             marker="o", markersize=5 if ours else 3.5, linewidth=2.2 if ours else 1.3,
-            color=OURS if ours else next(colours), label=who, zorder=3 if ours else 2,
+            color=colour(who) or next(colours), label=who, zorder=3 if ours else 2,
         )  # fmt: skip
     places = [number(what) for what in whats]
     if min(places) > 0:

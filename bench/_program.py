@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -64,7 +65,7 @@ def run(name: str, parser: argparse.ArgumentParser, parts: dict[str, Part]) -> i
     results = Results(
         name=name,
         about=parser.description or "",
-        command=" ".join(["python", f"bench/{name}.py", *_without_json(sys.argv[1:])]),
+        command=" ".join([*_backend(), "python", f"bench/{name}.py", *_without_json(sys.argv[1:])]),
         when=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         machine=machine(),
     )
@@ -85,6 +86,12 @@ def run(name: str, parser: argparse.ArgumentParser, parts: dict[str, Part]) -> i
     for what in wrong[:MAX_SHOWN]:
         print(f"WRONG: {what}", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _backend() -> list[str]:
+    """Return what chooses the backend of this process, if somebody did."""
+    wish = os.environ.get("PAUSABLE_BACKEND")
+    return [f"PAUSABLE_BACKEND={wish}"] if wish else []
 
 
 def _without_json(arguments: list[str]) -> list[str]:

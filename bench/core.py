@@ -8,6 +8,9 @@ the loop; and a bare job next to all that make a call stack for each call. A rat
 divided by ours (`job`, or `pausable.run` in a loop), so more than 1 is in our favour. Ratios and
 times are the best of many short repetitions, taken in turns.
 
+A process has one backend. Here it is greenlet, which most peers need; the rows "native" are of
+processes of their own, as is that of libcrypto, which is a program in C. They take their turns too.
+
 `greenlet, pooled` is the floor of what can be built on greenlet: a worker from a list used as a
 stack, which calls what it is sent and goes back on the list; no state, context or error handling.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -27,7 +31,8 @@ from _peers_plain import FULL, PAIR, START
 from _program import parser_of, positive, rounds_option, run
 from _results import Results, Table, ratio_of
 
-OURS_IN_LOOP = _peers_loop.OURS
+OURS = _peers_plain.OURS, _peers_plain.NATIVE
+OURS_IN_LOOP = _peers_loop.OURS, _peers_loop.NATIVE
 GOAL_STACK_EACH = ">= 6"
 GOAL_FLOOR = ">= 0.5"  # a pair no slower than 2.0 times the raw one
 GOAL_BRIDGE = ">= 1"
@@ -65,9 +70,10 @@ def loop(options: argparse.Namespace, results: Results) -> None:
 def stacks(options: argparse.Namespace, results: Results) -> None:
     """Compare with all that make a call stack for each call, whatever drives them."""
     plain_made, _ = available({who: _peers_plain.PEERS[who] for who in _peers_plain.STACK_EACH})
-    ours = {"job": _peers_plain.job()}
+    ours, _ = available({who: _peers_plain.PEERS[who] for who in OURS})
     with loop_and_peers(results) as made:
-        in_loop = {who: made[who] for who in (*_peers_loop.STACK_EACH, OURS_IN_LOOP) if who in made}
+        asked = *_peers_loop.STACK_EACH, *OURS_IN_LOOP
+        in_loop = {who: made[who] for who in asked if who in made}
         starts = {
             who: {START: whats[START]} for who, whats in {**ours, **plain_made, **in_loop}.items()
         }
@@ -75,7 +81,7 @@ def stacks(options: argparse.Namespace, results: Results) -> None:
             "a stack for each call", note="A bare job next to peers that make a stack per call."
         )
         goals = {
-            (who, START): GOAL_STACK_EACH for who in starts if who not in (*ours, OURS_IN_LOOP)
+            (who, START): GOAL_STACK_EACH for who in starts if who not in (*ours, *OURS_IN_LOOP)
         }
         measure(table, starts, "job", goals, options)
 
@@ -93,6 +99,7 @@ def loop_and_peers(results: Results) -> Iterator[dict]:
 
 
 def main() -> int:
+    os.environ["PAUSABLE_BACKEND"] = "greenlet"  # of this process; pausable is not imported yet
     parts = {"plain": plain, "loop": loop, "stacks": stacks}
     parser = parser_of(__doc__, parts)
     rounds_option(parser, 100, 10)

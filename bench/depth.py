@@ -8,8 +8,9 @@ callback, so that there is a frame of C under each of Python's.
 
 Speed: one pause and resume. The C stack that was used below is copied away and back if another
 stack needs the same place, here the one that resumes; Python's own frames are elsewhere and stay,
-since 3.11. Memory: KB of resident memory for each of 500 calls that are paused at that depth, each
-figure in a process of its own. A ratio is raw greenlet's cost divided by ours.
+since 3.11. A native job's stack stays where it is. Memory: KB of resident memory for each of 500
+calls that are paused at that depth, each figure in a process of its own. A ratio is a cost divided
+by that of a job on greenlet.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import ctypes
 import functools
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable
+from itertools import repeat
 
-from _measure import fresh, in_fresh_process, in_turns, resident_kb
+from _asked import elsewhere
+from _measure import Absent, Loop, fresh, in_fresh_process, in_turns, resident_kb
 from _program import expect, parser_of, rounds_option, run
-from _results import Results, ratio_of
-
-from pausable import thread_pool
+from _results import Results, backend_of, is_ours, ratio_of
 
 PYTHON_DEPTHS = (0, 100, 300, 1000)
 C_DEPTHS = (0, 100)
@@ -100,11 +102,27 @@ class Greenlet:
         """Return nothing: a greenlet's value is what its last switch returns."""
 
 
-PEERS = {"job": Job, "greenlet": Greenlet}
+NATIVE = "job, native"
+CALLS = {"job": Job, NATIVE: Job, "greenlet": Greenlet}
 
 
 def depths(frames: str) -> tuple[int, ...]:
     return PYTHON_DEPTHS if frames == "Python" else C_DEPTHS
+
+
+def all_depths() -> list[tuple[str, int]]:
+    return [(frames, depth) for frames in FRAMES for depth in depths(frames)]
+
+
+def native_pairs() -> dict[str, Loop]:
+    """Return {frames and depth: loop} of jobs on the backend of this process."""
+    return {
+        f"{frames} {depth}": resuming(Job(FRAMES[frames], depth, [True]).resume)
+        for frames, depth in all_depths()
+    }
+
+
+PEERS = {NATIVE: native_pairs}
 
 
 def speed(options: argparse.Namespace, results: Results) -> None:
@@ -113,24 +131,31 @@ def speed(options: argparse.Namespace, results: Results) -> None:
     )
     going = [True]
     paused = {
-        (who, frames, depth): peer(fn, depth, going)
-        for frames, fn in FRAMES.items()
-        for depth in depths(frames)
-        for who, peer in PEERS.items()
+        (who, frames, depth): CALLS[who](FRAMES[frames], depth, going)
+        for frames, depth in all_depths()
+        for who in ("job", "greenlet")
     }
     loops = {which: resuming(call.resume) for which, call in paused.items()}
+    try:
+        native = elsewhere("depth", NATIVE)
+    except Absent as exc:
+        results.absent[NATIVE] = str(exc)
+    else:
+        loops |= {(NATIVE, fr, depth): native[f"{fr} {depth}"] for fr, depth in all_depths()}
     times = in_turns(loops, options.rounds)
     going.clear()
     for which, call in paused.items():
         expect(VALUE in {call.resume(), call.result()}, f"{which}")
-    for (who, frames, depth), figures in times.items():
-        ratio = ratio_of(figures, times["job", frames, depth])
-        table.add(f"{who}, {frames}", f"{depth:,}", figures, ratio)
+    for frames, depth in all_depths():
+        for who in CALLS:
+            if (figures := times.get((who, frames, depth))) is not None:
+                ratio = ratio_of(figures, times["job", frames, depth])
+                table.add(f"{who}, {frames}", f"{depth:,}", figures, ratio)
 
 
 def resuming(resume: Callable[[], object]) -> Callable[[int], None]:
     def pairs(count):
-        for _ in range(count):
+        for _ in repeat(None, count):
             resume()
 
     return fresh(pairs)
@@ -140,20 +165,24 @@ def memory(_options: argparse.Namespace, results: Results) -> None:
     table = results.table(
         "a pause above frames, memory", unit="KB", plot="lines", axis="frames under the pause"
     )
-    for frames in FRAMES:
-        for depth in depths(frames):
-            found = {}
-            for who in PEERS:
-                arguments = "--of", who, "--frames", frames, "--depth", depth
-                found[who] = [in_fresh_process(__file__, *arguments)["kb"]]
-            for who, figures in found.items():
-                ratio = ratio_of(figures, found["job"])
-                table.add(f"{who}, {frames}", f"{depth:,}", figures, ratio)
+    for frames, depth in all_depths():
+        found = {}
+        for who in CALLS:
+            arguments = "--of", who, "--frames", frames, "--depth", depth
+            try:
+                used = in_fresh_process(__file__, *arguments, backend=backend_of(who))
+            except Absent as exc:
+                results.absent[f"{who}, {frames}, {depth}"] = str(exc)
+            else:
+                found[who] = [used["kb"]]
+        for who, figures in found.items():
+            ratio = ratio_of(figures, found["job"])
+            table.add(f"{who}, {frames}", f"{depth:,}", figures, ratio)
 
 
 def memory_of(who: str, frames: str, depth: int) -> dict:
     def paused(count: int) -> list:
-        return [PEERS[who](FRAMES[frames], depth, going) for _ in range(count)]
+        return [CALLS[who](FRAMES[frames], depth, going) for _ in range(count)]
 
     def end(calls: list) -> None:
         going.clear()
@@ -163,7 +192,9 @@ def memory_of(who: str, frames: str, depth: int) -> dict:
 
     going = [True]
     end(paused(WARM_UP))
-    if who == "job":
+    if is_ours(who):
+        from pausable import thread_pool
+
         thread_pool().shrink()
     gc.collect()
     before = resident_kb()
@@ -177,12 +208,13 @@ def memory_of(who: str, frames: str, depth: int) -> dict:
 def main() -> int:
     if "--of" in sys.argv:
         parser = argparse.ArgumentParser()
-        parser.add_argument("--of", choices=PEERS)
+        parser.add_argument("--of", choices=CALLS)
         parser.add_argument("--frames", choices=FRAMES)
         parser.add_argument("--depth", type=int)
         options = parser.parse_args()
         print(json.dumps(memory_of(options.of, options.frames, options.depth)))
         return 0
+    os.environ["PAUSABLE_BACKEND"] = "greenlet"  # of this process; pausable is not imported yet
     parts = {"speed": speed, "memory": memory}
     parser = parser_of(__doc__, parts)
     rounds_option(parser, 40, 10)

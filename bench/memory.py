@@ -10,6 +10,8 @@ and its value checked. A ratio is a peer's KB divided by ours: `job`, or `pausab
 
 Resident memory is what counts on the bill, not address space: of a thread's 8 MB only the pages
 it touched. What the kernel keeps for a thread (16 KB of stack, at least) is not in the figure.
+
+Jobs run on greenlet, and in the rows "native" on the native backend, with the guards on.
 """
 
 from __future__ import annotations
@@ -23,12 +25,10 @@ import sys
 import threading
 from collections.abc import Callable
 
-from _libcrypto import Libcrypto
+from _libcrypto import libcrypto
 from _measure import Absent, in_fresh_process, resident_kb
 from _program import expect, parser_of, run
-from _results import Results, ratio_of
-
-from pausable import thread_pool
+from _results import Results, backend_of, is_ours, ratio_of
 
 COUNTS = (1_000, 10_000, 100_000)
 MOST_THREADS = 10_000  # more than most systems let a process have
@@ -147,6 +147,7 @@ def threads() -> Peer:
 
 PLAIN: dict[str, Callable[[], Peer]] = {
     "job": job,
+    "job, native": job,
     "greenlet": greenlets,
     "generator": generators,
     "native coroutine": coroutines,
@@ -269,6 +270,7 @@ def eventlet() -> Peer:
 
 IN_LOOP: dict[str, Callable[[], Peer]] = {
     "pausable.run": our_run,
+    "pausable.run, native": our_run,
     "native task": native_task,
     "SQLAlchemy greenlet_spawn": sqlalchemy,
     "greenback": greenback,
@@ -286,7 +288,9 @@ def memory_of(who: str, count: int) -> dict:
     paused, end = {**PLAIN, **IN_LOOP}[who]()
     warm = range(count, count + WARM_UP)
     expect(end(paused(warm)) == list(warm), f"{who}: wrong values")
-    if who in OURS:
+    if is_ours(who):
+        from pausable import thread_pool
+
         thread_pool().shrink()  # or the pool's stacks would be counted before
     gc.collect()
     before = resident_kb()
@@ -297,20 +301,22 @@ def memory_of(who: str, count: int) -> dict:
     return {"kb": used / count}
 
 
-def of_libcrypto(count: int) -> dict:
-    process = Libcrypto()
-    try:
-        return {"kb": process.ask("memory", count)}
-    finally:
-        process.close()
-
-
 def of(who: str, count: int) -> float:
+    """Return KB per paused call, in a process of its own.
+
+    Raises:
+        Absent: it cannot be measured here; the message says why.
+    """
     if who == LIBCRYPTO:
-        return of_libcrypto(count)["kb"]
+        asked = libcrypto()
+        try:
+            return asked.ask("memory", count)
+        finally:
+            asked.close()
     if who == "thread" and count > MOST_THREADS:
         raise Absent(f"not tried: more than {MOST_THREADS:,} threads")
-    return in_fresh_process(__file__, "--of", who, "--count", count)["kb"]
+    arguments = "--of", who, "--count", count
+    return in_fresh_process(__file__, *arguments, backend=backend_of(who))["kb"]
 
 
 def fill(
@@ -330,14 +336,13 @@ def fill(
                     figures.pop(who, None)
                     results.absent[f"{who}, {count:,} calls"] = str(exc)
         for who, found in figures.items():
-            goal = None if who in FREE or who == ours else ">= 1"
+            goal = None if who in FREE or is_ours(who) else ">= 1"
             ratio = ratio_of(found, figures[ours], of="median")
             table.add(who, f"{count:,}", found, ratio, goal)
 
 
 #: Those that keep no call stack, only a frame: nobody is to be smaller than these.
 FREE = ("native coroutine", "generator", "native task")
-OURS = ("job", "pausable.run")
 LIBCRYPTO = "libcrypto (C)"
 
 

@@ -1,384 +1,283 @@
-"""What the native core costs, next to greenlet, OpenSSL's own jobs and a generator, in one run.
+"""What jobs on the native backend cost, and whether that is what the native core aims at.
 
-    python bench/native.py [--json FILE] [--rounds N]
+    python bench/native.py [--speed] [--depth] [--awaited] [--memory] [--stacks] [--endurance]
+                           [--rounds N] [--quick] [--json FILE]
 
-Every kind is measured in processes of its own (greenlet and native stacks do not share one), which
-take turns, and the best of all counts. Ratios are to a raw greenlet's pair of switches and to
-OpenSSL's C. (`cc` and OpenSSL's headers are needed for the latter.)
+Each table tells of each goal whether it is met. Every kind runs in processes of its own, for native
+jobs and greenlet do not share one; those take turns. A ratio is native's cost divided by that of
+the other, so less than 1 is in our favour. bench/core.py, memory.py and depth.py have native jobs
+beside all peers.
+
+Speed: next to the pair of switches of raw greenlets, without state, context or error handling, and
+to OpenSSL's jobs in C. Depth: a pair with 100 Python frames under the pause. Awaited: `await
+pausable.run(fn)`, in which fn waits once for a future that the loop completes, next to a coroutine
+that does. Memory: KB for each paused job, guards on. Stacks: the first start of a job on a new
+stack less that of one on a used one, page faults and guard included. Endurance: jobs per second,
+and resident memory, before and after ten million jobs.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import gc
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import repeat
 
-STEPS = ("start+finish", "full cycle", "pair")
+import memory as memory_script
+from _asked import elsewhere
+from _measure import Absent, Loop, available, in_fresh_process, in_turns, resident_kb, timed
+from _peers_plain import FULL, NATIVE, PAIR, START
+from _program import parser_of, rounds_option, run
+from _results import Results, ratio_of
 
-#: (what, reference, at most): the limits of the project's issue for the native core.
-GOALS = (
-    ("pair", "greenlet", 0.20),
-    ("start+finish", "greenlet", 0.30),
-    ("full cycle", "greenlet", 0.45),
-    ("pair", "libcrypto", 0.8),
-    ("start+finish", "libcrypto", 1.2),
-    ("full cycle", "libcrypto", 0.9),
-)
-
-C_PROGRAM = r"""
-#include <openssl/async.h>
-#include <stdio.h>
-#include <time.h>
-static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
-                          return t.tv_sec * 1e9 + t.tv_nsec; }
-static int nothing(void *a) { (void)a; return 1; }
-static int once(void *a) { (void)a; ASYNC_pause_job(); return 1; }
-static int for_ever(void *a) { (void)a; for (;;) ASYNC_pause_job(); return 1; }
-int main(void) {
-    ASYNC_WAIT_CTX *ctx = ASYNC_WAIT_CTX_new();
-    double best[3] = {1e9, 1e9, 1e9};
-    enum { COUNT = 20000 };
-    ASYNC_JOB *paused = NULL; int ret;
-    ASYNC_start_job(&paused, ctx, &ret, for_ever, NULL, 0);
-    for (int round = 0; round < 40; round++) {
-        double begin = now();
-        for (int i = 0; i < COUNT; i++) { ASYNC_JOB *job = NULL;
-            ASYNC_start_job(&job, ctx, &ret, nothing, NULL, 0); }
-        double first = (now() - begin) / COUNT; begin = now();
-        for (int i = 0; i < COUNT; i++) { ASYNC_JOB *job = NULL;
-            ASYNC_start_job(&job, ctx, &ret, once, NULL, 0);
-            ASYNC_start_job(&job, ctx, &ret, once, NULL, 0); }
-        double second = (now() - begin) / COUNT; begin = now();
-        for (int i = 0; i < COUNT; i++) ASYNC_start_job(&paused, ctx, &ret, for_ever, NULL, 0);
-        double third = (now() - begin) / COUNT;
-        if (first < best[0]) best[0] = first;
-        if (second < best[1]) best[1] = second;
-        if (third < best[2]) best[2] = third;
-    }
-    printf("{\"start+finish\": %f, \"full cycle\": %f, \"pair\": %f}\n", best[0], best[1], best[2]);
+WHATS = START, FULL, PAIR
+RATIO = "native's cost / its"
+RAW_PAIR = "a pair of raw greenlets"
+GOALS = {
+    RAW_PAIR: dict(zip(WHATS, ("<= 0.3", "<= 0.45", "<= 0.2"), strict=True)),
+    "libcrypto (C)": dict(zip(WHATS, ("<= 1.2", "<= 0.9", "<= 0.8"), strict=True)),
 }
-"""
+GOAL_DEPTH = "<= 1.1"
+GOAL_AWAITED = "<= 1.3"
+GOAL_MEMORY = "<= 4.5 KB"
+GOAL_STACK = "<= 6000 ns"
+GOAL_FLAT = ">= 0.95"
+GOAL_GROWTH = "<= 256 KB"
+
+DEEP = 100
+COUNTS = 10_000, 100_000
+NEW_STACKS = 2_000
+JOBS, QUICK_JOBS = 10_000_000, 1_000_000
+SLICES = 400  # of the endurance, short enough for the best to be undisturbed
+FUTURES = 200  # that are waited for in a repetition
+
+AWAITED, COROUTINE = "await run(fn)", "await coroutine()"
 
 
-def best_of(loops: dict[str, Callable[[int], None]], count: int = 2000) -> dict[str, float]:
-    """Return nanoseconds for each loop, the best of some short repetitions."""
-    best = dict.fromkeys(loops, float("inf"))
-    for _ in range(30):
-        for what, loop in loops.items():
-            begin = time.perf_counter_ns()
-            loop(count)
-            best[what] = min(best[what], (time.perf_counter_ns() - begin) / count)
-    return best
+# -- what runs in other processes ------------------------------------------------------------------
 
 
-def below(levels: int, innermost: Callable[[], object]) -> object:
-    """Call something so many Python frames further down."""
-    return below(levels - 1, innermost) if levels else innermost()
+def deep_pairs() -> dict[str, Loop]:
+    """Return pairs of jobs that are paused below no frames and below many."""
+    from depth import python_frames, resuming
 
-
-def ours() -> dict[str, float]:
-    """Measure jobs, of the backend that the environment names."""
     from pausable import pause, start
 
-    if "greenlet" in sys.modules and os.environ["PAUSABLE_BACKEND"] == "native":
-        raise RuntimeError("greenlet is here, and native jobs look out for it")
+    return {str(n): resuming(start(python_frames, n, pause, [True]).resume) for n in (0, DEEP)}
 
-    def nothing():
-        return 1
+
+def awaited_loops() -> dict[str, Loop]:
+    """Return what a task takes that awaits a job, or a coroutine, that waits once for a future."""
+    from pausable import run, wait_for
+
+    loop = asyncio.new_event_loop()
+
+    def soon() -> asyncio.Future[None]:
+        future = loop.create_future()
+        loop.call_soon(future.set_result, None)
+        return future
+
+    def job():
+        wait_for(soon())
+
+    async def coroutine():
+        await soon()
+
+    async def await_jobs(count):
+        begin = time.perf_counter_ns()
+        for _ in repeat(None, count):
+            await run(job)
+        return time.perf_counter_ns() - begin
+
+    async def await_coroutines(count):
+        begin = time.perf_counter_ns()
+        for _ in repeat(None, count):
+            await coroutine()
+        return time.perf_counter_ns() - begin
+
+    forms = {AWAITED: await_jobs, COROUTINE: await_coroutines}
+    return {
+        what: lambda count, form=form: loop.run_until_complete(form(count))
+        for what, form in forms.items()
+    }
+
+
+PEERS = {"depth": deep_pairs, "awaited": awaited_loops}
+
+
+def new_stacks() -> dict:
+    """Return the ns by which the first start on a stack is longer than the next."""
+    from pausable import JobPool, pause, start
 
     def once():
         pause()
-        return 1
 
-    def for_ever():
-        while True:
-            pause()
-
-    def for_ever_deep():
-        while True:
-            pause()
-
-    job, deep = start(for_ever), start(below, 100, for_ever_deep)
-
-    def start_finish(count):
-        for _ in range(count):
-            start(nothing)
-
-    def full(count):
-        for _ in range(count):
-            start(once).resume()
-
-    def pair(count):
-        for _ in range(count):
+    def paused(count: int) -> None:
+        jobs = [None] * count
+        begin = time.perf_counter_ns()
+        for i in range(count):
+            jobs[i] = pool.start(once)
+        spent.append((time.perf_counter_ns() - begin) / count)
+        for job in jobs:
             job.resume()
 
-    def pair_deep(count):
-        for _ in range(count):
-            deep.resume()
-
-    figures = best_of({
-        "start+finish": start_finish, "full cycle": full, "pair": pair, "pair, 100 deep": pair_deep,
-    })  # fmt: skip
-    figures["new stack"] = min(new_stacks(200) for _ in range(100))
-    return figures
+    start(once).resume()
+    gc.disable()  # a collection is no part of a stack
+    pool = JobPool()
+    spent: list[float] = []
+    paused(NEW_STACKS)
+    paused(NEW_STACKS)
+    return {"ns": spent[0] - spent[1]}
 
 
-def new_stacks(count: int) -> float:
-    """Return nanoseconds for each of `count` stacks that a pool did not have."""
-    import pausable
-
-    with pausable.JobPool() as pool:
-        begin = time.perf_counter_ns()
-        pool.reserve(count)
-        return (time.perf_counter_ns() - begin) / count
-
-
-def raw_greenlet() -> dict[str, float]:
-    """Measure pooled greenlets that do the same, without state, context or error handling."""
-    from greenlet import getcurrent, greenlet
-
-    main = getcurrent()
-
-    def worker(fn):
-        while True:
-            fn = main.switch(fn())
-
-    def nothing():
-        return 1
-
-    def once():
-        main.switch()
-        return 1
-
-    def for_ever():
-        while True:
-            main.switch()
-
-    def for_ever_deep():
-        while True:
-            main.switch()
-
-    idle = [greenlet(worker)]
-    idle[0].switch(nothing)
-    paused, deep = greenlet(worker), greenlet(worker)
-    paused.switch(for_ever)
-    deep.switch(lambda: below(100, for_ever_deep))
-
-    def start_finish(count):
-        for _ in range(count):
-            g = idle.pop()
-            g.switch(nothing)
-            idle.append(g)
-
-    def full(count):
-        for _ in range(count):
-            g = idle.pop()
-            g.switch(once)
-            g.switch()
-            idle.append(g)
-
-    def pair(count):
-        for _ in range(count):
-            paused.switch()
-
-    def pair_deep(count):
-        for _ in range(count):
-            deep.switch()
-
-    return best_of({
-        "start+finish": start_finish, "full cycle": full, "pair": pair, "pair, 100 deep": pair_deep,
-    })  # fmt: skip
-
-
-def generator() -> dict[str, float]:
-    """Measure a generator's next."""
-
-    def for_ever():
-        while True:
-            yield
-
-    paused = for_ever()
-
-    def pair(count):
-        for _ in range(count):
-            next(paused)
-
-    return best_of({"pair": pair})
-
-
-def memory(count: int) -> dict[str, float]:
-    """Return KiB of resident memory for each of `count` paused jobs."""
-    from pausable import pause, start
-
-    def pausing(number):
-        pause()
-        return number
-
-    def resident_kib() -> float:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1024
-
-    jobs: list[object] = [None] * count
-    held = [start(pausing, number) for number in range(100)]
-    before = resident_kib()
-    for number in range(count):
-        jobs[number] = start(pausing, number)
-    used = (resident_kib() - before) / count
-    for job in [*held, *jobs]:
-        job.resume()
-    return {"KiB": used}
-
-
-def awaited() -> dict[str, float]:
-    """Return nanoseconds for a task's await of a job, and of a coroutine, that wait once."""
-    import asyncio
-
-    import pausable
-
-    async def main() -> dict[str, float]:
-        loop = asyncio.get_running_loop()
-
-        def soon() -> asyncio.Future[None]:
-            future = loop.create_future()
-            loop.call_soon(future.set_result, None)
-            return future
-
-        def job():
-            pausable.wait_for(soon())
-
-        async def coroutine():
-            await soon()
-
-        best = {"run": float("inf"), "coroutine": float("inf")}
-        for _ in range(30):
-            begin = time.perf_counter_ns()
-            for _ in range(500):
-                await pausable.run(job)
-            middle = time.perf_counter_ns()
-            for _ in range(500):
-                await coroutine()
-            end = time.perf_counter_ns()
-            best["run"] = min(best["run"], (middle - begin) / 500)
-            best["coroutine"] = min(best["coroutine"], (end - middle) / 500)
-        return best
-
-    return asyncio.run(main())
-
-
-def endurance(count: int) -> dict[str, float]:
-    """Return millions of jobs per second at the beginning and at the end of `count` jobs."""
+def endurance_of(count: int) -> dict:
+    """Return jobs per second in slices of `count` jobs, and resident KB before and after."""
     from pausable import start
 
     def nothing():
         return 1
 
-    def chunk(jobs: int) -> float:
-        begin = time.perf_counter()
-        for _ in range(jobs):
+    def jobs(number):
+        for _ in repeat(None, number):
             start(nothing)
-        return jobs / (time.perf_counter() - begin) / 1e6
 
-    first = max(chunk(100_000) for _ in range(5))
-    chunk(count)
-    return {"first": first, "last": max(chunk(100_000) for _ in range(5))}
-
-
-def in_process(kind: str, backend: str = "native", *args: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, __file__, "--kind", kind, *args],
-        env={**os.environ, "PAUSABLE_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{kind} on {backend}: {done.stderr}")
-    return dict(json.loads(done.stdout))
+    jobs(count // 100)
+    before = resident_kb()
+    rates = [1e9 / timed(jobs, count // SLICES) for _ in range(SLICES)]
+    return {"rates": rates, "before": before, "after": resident_kb()}
 
 
-def libcrypto(folder: str) -> Path | None:
-    """Compile the program in C, if that can be done here."""
-    program, source = Path(folder, "jobs"), Path(folder, "jobs.c")
-    source.write_text(C_PROGRAM)
-    if shutil.which("cc") is None:
+# -- measuring -------------------------------------------------------------------------------------
+
+
+def native_only(results: Results, who: str) -> dict[str, Loop] | None:
+    """Return the loops of one of PEERS on the native backend, or None if there is none."""
+    try:
+        return elsewhere("native", who)
+    except Absent as exc:
+        results.absent[f"native, {who}"] = str(exc)
         return None
-    command = ["cc", "-O2", str(source), "-o", str(program), "-lcrypto"]
-    return None if subprocess.run(command, check=False).returncode else program
 
 
-KINDS = {"ours": ours, "greenlet": raw_greenlet, "generator": generator, "awaited": awaited}
+def speed(options: argparse.Namespace, results: Results) -> None:
+    from _peers_plain import PEERS as PLAIN  # PEERS is ours here
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="processes of each kind (default: 5)")
-    parser.add_argument("--json", type=Path, help="write the results to a file as well")
-    parser.add_argument("--kind", help=argparse.SUPPRESS)
-    parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.kind:
-        if options.kind == "memory":
-            print(json.dumps(memory(options.count)))
-        elif options.kind == "endurance":
-            print(json.dumps(endurance(options.count)))
-        else:
-            print(json.dumps(KINDS[options.kind]()))
+    raw = "greenlet, pooled"
+    whos = NATIVE, "job", raw, "libcrypto (C)", "generator"
+    made, absent = available({who: PLAIN[who] for who in whos})
+    results.absent.update(absent)
+    if NATIVE not in made:
         return
+    loops = {(who, what): made[who][what] for what in WHATS for who in made}
+    times = in_turns(loops, options.rounds)
+    table = results.table("native jobs", ratio=RATIO, worse="higher", tells="all")
+    for what in WHATS:
+        rows = {who: times[who, what] for who in made}
+        if raw in made:
+            rows[RAW_PAIR] = times[raw, PAIR]
+        for who, figures in rows.items():
+            ratio = ratio_of(times[NATIVE, what], figures)
+            table.add(who, what, figures, ratio, GOALS.get(who, {}).get(what))
 
-    best: dict[str, dict[str, float]] = {}
 
-    def note(who: str, figures: dict[str, float]) -> None:
-        known = best.setdefault(who, figures)
-        for what, figure in figures.items():
-            known[what] = min(known[what], figure)
+def depth(options: argparse.Namespace, results: Results) -> None:
+    loops = native_only(results, "depth")
+    if loops is None:
+        return
+    table = results.table(
+        "a pair below Python frames", ratio="its cost / that below none", worse="higher",
+        plot=None, tells="all",
+    )  # fmt: skip
+    times = in_turns(loops, options.rounds)
+    for what, figures in times.items():
+        goal = GOAL_DEPTH if what == str(DEEP) else None
+        table.add(NATIVE, what, figures, ratio_of(figures, times["0"]), goal)
 
-    with tempfile.TemporaryDirectory() as folder:
-        program = libcrypto(folder)
-        for _ in range(options.rounds):
-            note("native", in_process("ours"))
-            note("greenlet", in_process("greenlet"))
-            note("generator", in_process("generator"))
-            if program is not None:
-                note("libcrypto", json.loads(subprocess.check_output([program], text=True)))
-        note("jobs on greenlet", in_process("ours", "greenlet"))
-    print(f"CPython {platform.python_version()}, {os.cpu_count()} cores; nanoseconds\n")
-    columns = [*STEPS, "pair, 100 deep", "new stack"]
-    print(f"{'':18}" + "".join(f"{what:>16}" for what in columns))
-    for who, figures in best.items():
-        cells = [f"{figures[what]:16.0f}" if what in figures else f"{'':16}" for what in columns]
-        print(f"{who:18}" + "".join(cells))
-    print()
-    raw = best["greenlet"]["pair"]
-    for what, to, goal in GOALS:
-        if to in best:
-            of = raw if to == "greenlet" else best[to][what]
-            name = "a greenlet's pair" if to == "greenlet" else "libcrypto's"
-            ratio = best["native"][what] / of
-            print(f"{what:14} {ratio:5.2f} of {name:18} goal {goal}")
-    deep = best["native"]["pair, 100 deep"] / best["native"]["pair"]
-    print(f"{'100 deep':14} {deep:5.2f} of the pair at 0 deep    goal 1.1")
-    for count in (10_000, 100_000):
-        kib = in_process("memory", "native", "--count", str(count))["KiB"]
-        print(f"{'memory':14} {kib:5.2f} KiB for each of {count:,} paused jobs   goal 4.5")
-    task = {backend: in_process("awaited", backend) for backend in ("native", "greenlet")}
-    for backend, figures in task.items():
-        ratio = figures["run"] / figures["coroutine"]
-        print(f"{'await run':14} {ratio:5.2f} of a coroutine, on {backend}   goal 1.3")
-    rates = in_process("endurance", "native", "--count", "10000000")
-    print(
-        f"{'10 million':14} {rates['first']:5.2f} million jobs/s before, {rates['last']:.2f} after"
-    )
-    if options.json:
-        options.json.write_text(json.dumps(best, indent=2))
+
+def awaited(options: argparse.Namespace, results: Results) -> None:
+    found = {}
+    for backend in ("native", "greenlet"):
+        try:
+            found[backend] = elsewhere("native", "awaited", backend)
+        except Absent as exc:
+            results.absent[f"pausable.run, {backend}"] = str(exc)
+    loops = {(backend, what): found[backend][what] for backend in found for what in found[backend]}
+    times = in_turns(loops, options.rounds, number=FUTURES)
+    table = results.table(
+        "a task that waits once for a future", ratio="its cost / the coroutine's", worse="higher",
+        plot=None, tells="all",
+    )  # fmt: skip
+    for (backend, what), figures in times.items():
+        ratio = ratio_of(figures, times[backend, COROUTINE])
+        ours = what == AWAITED
+        goal = GOAL_AWAITED if ours and backend == "native" else None
+        table.add(f"pausable.run, {backend}" if ours else f"{what}, {backend}", "one wait",
+                  figures, ratio, goal)  # fmt: skip
+
+
+def memory(options: argparse.Namespace, results: Results) -> None:
+    table = results.table("memory of paused native jobs", unit="KB", plot=None, tells="all")
+    for count in COUNTS[: 1 if options.quick else 2]:
+        try:
+            figures = [memory_script.of(NATIVE, count)]
+        except Absent as exc:
+            results.absent[f"{NATIVE}, {count:,} paused"] = str(exc)
+        else:
+            table.add(NATIVE, f"{count:,}", figures, goal=GOAL_MEMORY)
+
+
+def stacks(options: argparse.Namespace, results: Results) -> None:
+    table = results.table("a new stack", plot=None, tells="all")
+    figures = list(fresh_figures("stacks", 3 if options.quick else 10, results))
+    if figures:
+        table.add(NATIVE, "more than a used one", [f["ns"] for f in figures], goal=GOAL_STACK)
+
+
+def endurance(options: argparse.Namespace, results: Results) -> None:
+    jobs = QUICK_JOBS if options.quick else JOBS
+    for found in fresh_figures(f"endurance-{jobs}", 1, results):
+        rates, quarter = found["rates"], SLICES // 4
+        first, last = rates[:quarter], rates[-quarter:]
+        ratio = max(last) / max(first)
+        table = results.table(
+            f"{jobs:,} jobs, one after another", unit="/s", ratio="the last quarter / the first",
+            plot=None, tells="all",
+        )  # fmt: skip
+        table.add(NATIVE, "first quarter", first)
+        table.add(NATIVE, "last quarter", last, (ratio, ratio, ratio), GOAL_FLAT)
+        table = results.table(
+            f"memory of {jobs:,} jobs, one after another", unit="KB", plot=None, tells="all"
+        )
+        table.add(NATIVE, "resident before", [found["before"]])
+        table.add(NATIVE, "more after", [found["after"] - found["before"]], goal=GOAL_GROWTH)
+
+
+def fresh_figures(part: str, times: int, results: Results) -> Iterator[dict]:
+    for _ in range(times):
+        try:
+            yield in_fresh_process(__file__, "--of", part, backend="native")
+        except Absent as exc:
+            results.absent[f"{NATIVE}, {part}"] = str(exc)
+            return
+
+
+def main() -> int:
+    if "--of" in sys.argv:
+        part, _, count = sys.argv[-1].partition("-")
+        print(json.dumps(endurance_of(int(count)) if part == "endurance" else new_stacks()))
+        return 0
+    parts = {
+        "speed": speed, "depth": depth, "awaited": awaited, "memory": memory, "stacks": stacks,
+        "endurance": endurance,
+    }  # fmt: skip
+    parser = parser_of(__doc__, parts)
+    rounds_option(parser, 100, 10)
+    return run("native", parser, parts)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

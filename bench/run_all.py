@@ -19,6 +19,7 @@ from _results import RESULTS
 HERE = Path(__file__).parent
 NAMES = (
     "core",
+    "native",
     "memory",
     "depth",
     "wait_context",

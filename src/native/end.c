@@ -30,7 +30,7 @@ keep_context(Fibre *fibre)
     fibre->context = NULL;
     if (likely(context != NULL && Py_REFCNT(context) == 1 && fibre->spare == NULL &&
                PyContext_CheckExact(context) && context->weakrefs == NULL && !context->entered)) {
-        Py_SETREF(context->vars, Py_NewRef(no_vars));
+        pystate_set_context_vars((PyObject *)context, no_vars);
         fibre->spare = (PyObject *)context;
     }
     else
@@ -75,6 +75,8 @@ job_end(Job *job, Fibre *fibre)
     if (unlikely(exc == Py_None))
         Py_CLEAR(exc);
     Py_XSETREF(job->exc, exc);
+    if (unlikely(exc != NULL || (job->value != NULL && PyType_IS_GC(Py_TYPE(job->value)))))
+        job_track(job);
     job->fibre = Py_NewRef(Py_None);
     fibre->weak_job = NULL;
     Py_CLEAR(fibre->job);
@@ -88,6 +90,7 @@ job_end(Job *job, Fibre *fibre)
     if (unlikely(exc != NULL) && keep_traceback(job, exc) < 0)
         PyErr_Fetch(&type, &error, &tb);
     if (unlikely(is_set(fibre->wait_ctx)) && !fibre->notable) { /* else it is for `settle` */
+        job_track(job); /* the context's callback may hold the job */
         Py_XSETREF(job->wait_ctx, fibre->wait_ctx);
         fibre->wait_ctx = NULL;
         if (wait_ctx_job_ended(job->wait_ctx) < 0) {
@@ -152,7 +155,7 @@ context_with(PyObject *vars)
 {
     PyObject *context = PyContext_New();
     if (context != NULL)
-        Py_SETREF(((pystate_context *)context)->vars, Py_NewRef(vars));
+        pystate_set_context_vars(context, vars);
     return context;
 }
 

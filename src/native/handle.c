@@ -6,7 +6,11 @@
  * - A fibre borrows its job. When the job dies while it is paused, its fibre
  *   is told (`lost`), whoever let go of it and in whatever thread: by the finalizer if a collection
  *   found it, else when it is freed.
- * - Freed handles are kept for the next job: making one is a good part of what a start costs.
+ * - Freed handles are kept for the next job, with their reference to the type: making one is a good
+ *   part of what a start costs.
+ * - So is telling the garbage collector of it. That is done when the handle holds what may lead back to
+ *   it: an outcome that is a container, an exception, a wait context. A fibre does not: while there is a
+ *   call on it, it holds itself, and a collection finds neither of the two to be garbage.
  */
 #include "job.h"
 
@@ -23,7 +27,6 @@ job_new(void)
     Job *self;
     if (likely(kept_count > 0)) {
         self = kept[--kept_count];
-        Py_INCREF(Job_Type);
         _Py_NewReference((PyObject *)self);
     }
     else {
@@ -32,8 +35,16 @@ job_new(void)
             return NULL;
         memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
     }
-    PyObject_GC_Track(self);
     return self;
+}
+
+void
+job_track(Job *self)
+{
+    if (!self->tracked) {
+        self->tracked = 1;
+        PyObject_GC_Track(self);
+    }
 }
 
 static PyObject *
@@ -47,7 +58,10 @@ job_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "Job() takes no arguments; jobs are made by start()");
         return NULL;
     }
-    return (PyObject *)job_new();
+    Job *self = job_new();
+    if (self != NULL)
+        job_track(self);
+    return (PyObject *)self;
 }
 
 /* Tell the fibre of a paused job that nobody can reach the job any more. */
@@ -123,27 +137,23 @@ job_free(Job *self)
     job_clear(self);
     Py_CLEAR(self->name);
     Py_CLEAR(self->full_name);
-    if (likely(kept_count < KEPT_HANDLES && !PyObject_GC_IsFinalized((PyObject *)self)))
+    self->tracked = 0;
+    if (likely(kept_count < KEPT_HANDLES && !PyObject_GC_IsFinalized((PyObject *)self))) {
         kept[kept_count++] = self;
-    else
-        PyObject_GC_Del(self);
+        return;
+    }
+    PyObject_GC_Del(self);
     Py_DECREF(type);
-}
-
-static inline int
-is_shallow(PyObject *p)
-{
-    return p == NULL || !PyType_IS_GC(Py_TYPE(p));
 }
 
 static void
 job_dealloc(Job *self)
 {
-    PyObject_GC_UnTrack(self);
-    if (likely(is_shallow(self->value) && self->exc == NULL && self->wait_ctx == NULL)) {
+    if (likely(!self->tracked)) {
         job_free(self);
         return;
     }
+    PyObject_GC_UnTrack(self);
     /* What it holds may hold another job, and so on: such a chain must not recurse. */
     Py_TRASHCAN_BEGIN(self, job_dealloc)
     job_free(self);
@@ -157,8 +167,28 @@ static PyMemberDef job_members[] = {
     {"_value", T_OBJECT, offsetof(Job, value), 0, NULL},
     {"_exc", T_OBJECT, offsetof(Job, exc), 0, NULL},
     {"_traceback", T_OBJECT, offsetof(Job, traceback), 0, NULL},
-    {"_wait_ctx", T_OBJECT_EX, offsetof(Job, wait_ctx), 0, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Job, weakrefs), READONLY, NULL},
+    {NULL},
+};
+
+static PyObject *
+get_wait_ctx(Job *self, void *Py_UNUSED(closure))
+{
+    if (self->wait_ctx == NULL)
+        PyErr_SetString(PyExc_AttributeError, "_wait_ctx");
+    return Py_XNewRef(self->wait_ctx);
+}
+
+static int
+set_wait_ctx(Job *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    job_track(self); /* its callback may hold the job */
+    Py_XSETREF(self->wait_ctx, Py_XNewRef(value));
+    return 0;
+}
+
+static PyGetSetDef job_getset[] = {
+    {"_wait_ctx", (getter)get_wait_ctx, (setter)set_wait_ctx, NULL, NULL},
     {NULL},
 };
 
@@ -173,6 +203,7 @@ make_job_type(PyObject *module, PyObject *reference)
         {Py_tp_traverse, job_traverse},
         {Py_tp_clear, job_clear},
         {Py_tp_members, job_members},
+        {Py_tp_getset, job_getset},
         {0, NULL},
     };
     static PyType_Spec spec = {

@@ -54,6 +54,7 @@ extern HIDDEN PyObject *no_vars; /* what an empty context has in it */
 
 HIDDEN Job *job_new(void);
 HIDDEN int pool_grow(Pool *pool, Fibre **fibre);
+HIDDEN void job_track(Job *job);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);

@@ -341,4 +341,13 @@ pystate_context_vars(PyObject *context)
     return ((pystate_context *)context)->vars;
 }
 
+/* Give a context what another has in it; mostly it has that already, for both are empty. */
+static inline void
+pystate_set_context_vars(PyObject *context, PyObject *vars)
+{
+    PyObject **at = &((pystate_context *)context)->vars;
+    if (*at != vars)
+        Py_SETREF(*at, Py_NewRef(vars));
+}
+
 #endif

@@ -76,7 +76,9 @@ call_with_vector(Fibre *self)
             args[1 + i] = Py_NewRef(self->vector[i]);
         self->vector = NULL;
         size_t nargsf = (size_t)positional | PY_VECTORCALL_ARGUMENTS_OFFSET;
-        take_outcome(self, PyObject_Vectorcall(fn, args + 1, nargsf, names));
+        take_outcome(self, likely(PyFunction_Check(fn)) /* as below, without asking how */
+                               ? ((PyFunctionObject *)fn)->vectorcall(fn, args + 1, nargsf, names)
+                               : PyObject_Vectorcall(fn, args + 1, nargsf, names));
         for (Py_ssize_t i = 0; i < all; i++)
             Py_DECREF(args[1 + i]);
         if (unlikely(args != few))

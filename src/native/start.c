@@ -116,10 +116,10 @@ set_context(Thread *thread, Fibre *fibre, PyObject *driver)
     if (likely(driver == NULL)) {
         PyObject *current = thread->ts->context;
         if (likely(fibre->spare != NULL)) {
-            PyObject **vars = &((pystate_context *)fibre->spare)->vars;
             context = fibre->spare;
             fibre->spare = NULL;
-            Py_SETREF(*vars, Py_NewRef(current != NULL ? pystate_context_vars(current) : no_vars));
+            pystate_set_context_vars(context,
+                                     current != NULL ? pystate_context_vars(current) : no_vars);
         }
         else if ((context = PyContext_CopyCurrent()) == NULL)
             return -1;

@@ -7,7 +7,10 @@
  * - The 128 bytes below the stack pointer (the red zone) may be in use: they are stepped over.
  * - The control words (rounding, exception masks) belong to the call. They are always loaded:
  *   comparing first is slower. A call begins with those of whoever begins it.
- * Rejected: setjmp/longjmp and ucontext (a system call for the signal mask, 5 times the cost).
+ * Rejected: setjmp/longjmp and ucontext (a system call for the signal mask, 5 times the cost). To
+ * leave `pause` and `resume` by a jump instead of `ret`, whose prediction is the other side's address
+ * then: a pair takes a fifth less, but all returns further out are mispredicted, also the caller's,
+ * and a job that pauses once takes 7 % longer.
  */
 #ifndef PAUSABLE_SWITCH_H
 #define PAUSABLE_SWITCH_H

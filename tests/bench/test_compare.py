@@ -1,8 +1,10 @@
-"""What compare.py and report.py make of results, and that core.py runs."""
+"""What compare.py and report.py make of results, and that core.py and native.py run."""
 
 import json
+import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,9 @@ def bench(script, *arguments):
 
 
 def row(who, ratio, low, high, goal=None):
+    figure = ratio or 1
     return {
-        "who": who, "what": "start+finish", "best": 1000 * ratio, "median": 1100 * ratio,
+        "who": who, "what": "start+finish", "best": 1000 * figure, "median": 1100 * figure,
         "rounds": 5, "ratio": ratio, "low": low, "high": high, "goal": goal,
     }  # fmt: skip
 
@@ -132,6 +135,20 @@ def test_a_report_has_ratios_first_missed_goals_and_who_is_absent(tmp_path):
     assert "CPython 3.11.7, 2 cores, Linux; greenlet 3.5.6." in page
 
 
+def test_a_goal_may_be_of_the_figure_itself_and_those_that_are_met_listed(tmp_path):
+    small = {**row("job, native", None, None, None, "<= 4.5 KB"), "best": 4.48}
+    large = {**row("job", None, None, None, "<= 4.5 KB"), "best": 7.1}
+    path = result_file(tmp_path / "old", small, large)
+    results = json.loads(path.read_text())
+    results["tables"][0].update(unit="KB", tells="all", plot=None)
+    path.write_text(json.dumps(results))
+    assert bench("report", path).returncode == 0
+    page = (path.parent / "results.md").read_text()
+    assert "* 1 of 2 goals met" in page
+    assert "* met: job, native, start+finish: 4.48 KB, goal <= 4.50 KB" in page
+    assert "* MISSED: job, start+finish: 7.10 KB, goal <= 4.50 KB" in page
+
+
 def test_a_report_has_a_picture_of_each_table(old):
     pytest.importorskip("matplotlib")
     bench("report", old.parent)
@@ -149,6 +166,32 @@ def test_core_measures_and_writes_what_compare_can_read(tmp_path):
     assert [row["ratio"] for row in ours] == [1, 1, 1]
     assert all(row["best"] > 0 for row in results["tables"][0]["rows"])
     assert bench("compare", path, path).returncode == 0
+    others = {row["who"] for row in results["tables"][0]["rows"]} | results["absent"].keys()
+    assert {"job, native", "libcrypto (C)"} <= others  # in processes of their own
+
+
+@pytest.mark.skipif(find_spec("pausable._native") is None, reason="no native core")
+def test_native_tells_of_each_goal(tmp_path):
+    path = tmp_path / "native.json"
+    parts = ["--speed", "--depth", "--awaited", "--memory", "--stacks", "--endurance"]
+    done = bench("native", *parts, "--quick", "--rounds", "1", "--json", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [row for table in json.loads(path.read_text())["tables"] for row in table["rows"]]
+    aims = [row for row in rows if row["goal"] is not None]
+    assert len(aims) >= 8  # and six more with greenlet and libcrypto
+    assert done.stdout.count("goal <=") + done.stdout.count("goal >=") == len(aims)
+
+
+def test_a_peer_that_cannot_run_elsewhere_says_why():
+    program = "from _asked import elsewhere; elsewhere('_peers_plain', 'nobody')"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'bench'}{os.pathsep}{ROOT / 'src'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Absent: KeyError: 'nobody'" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--number", "-1"], ["--rounds", "x"]])
@@ -162,6 +205,7 @@ def test_a_bad_number_is_refused(arguments):
     ("script", "options"),
     [
         ("core", ["--plain", "--loop", "--stacks"]),
+        ("native", ["--speed", "--depth", "--awaited", "--memory", "--stacks", "--endurance"]),
         ("memory", ["--plain", "--loop"]),
         ("depth", ["--speed", "--memory"]),
         ("wait_context", ["--rounds"]),

@@ -267,3 +267,57 @@ def test_a_fatal_exception_keeps_nothing_of_its_job_alive():
     del canary
     gc.collect()
     assert alive() is None
+
+
+class Outcome(Exception):
+    """May hold the job whose outcome it is."""
+
+    job = None
+
+
+def with_its_value():
+    job = pausable.start(list)
+    job.result().append(job)
+    return job
+
+
+def with_its_value_after_a_pause():
+    job = pausable.start(lambda: [pausable.pause()])
+    job.resume()
+    job.result().append(job)
+    return job
+
+
+def with_its_exception():
+    job = pausable.start(fails, Outcome())
+    job.exception().job = job
+    return job
+
+
+def with_its_wait_context():
+    job = pausable.start(int)
+    job.wait_ctx.set_callback(lambda: job)
+    return job
+
+
+def with_its_wait_context_of_the_time_before():
+    job = pausable.start(pausable.pause)
+    job.wait_ctx.set_callback(lambda: job)
+    job.resume()
+    return job
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        with_its_value,
+        with_its_value_after_a_pause,
+        with_its_exception,
+        with_its_wait_context,
+        with_its_wait_context_of_the_time_before,
+    ],
+)
+def test_a_job_in_a_cycle_with_what_it_holds_is_collected(made):
+    alive = weakref.ref(made())
+    gc.collect()
+    assert alive() is None
