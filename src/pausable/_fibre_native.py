@@ -13,7 +13,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pausable._backend import when_greenlet_comes
+from pausable._backend import greenlet_is_in, when_greenlet_comes
 from pausable._frames import summary, visible
 from pausable._native import Fibre as _Fibre
 from pausable._native import (
@@ -23,9 +23,9 @@ from pausable._native import (
     current,
     current_stack,
     set_guard,
-    stack_memory,
     watch_greenlet,
 )
+from pausable._native import stack_memory as native_stack_memory
 from pausable._state import State
 from pausable.errors import JobStateError
 
@@ -120,3 +120,11 @@ def enclosing(kind: type[Fibre]) -> Any:
     """Return the fibre of type `kind` that the running code is on, or None."""
     here = current()
     return here if type(here) is kind else None
+
+
+def stack_memory(fibres: list[Any]) -> tuple[int, int]:
+    """Return bytes of (address space, memory) of stacks, of those on greenlet too."""
+    mapped, resident = native_stack_memory(fibres)
+    if greenlet_is_in():
+        resident += sum(getattr(fibre, "_stack_saved", 0) for fibre in fibres)
+    return mapped, resident

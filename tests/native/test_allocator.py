@@ -156,7 +156,7 @@ def test_memory_of_any_kind_will_do(given):
             return {given}
         ASYNC_set_mem_functions(alloc, lambda addr: print("freed"))
         with pausable.JobPool() as pool:
-            jobs = [pool.start(lambda: (pausing(), deep(150))) for _ in range(2)]
+            jobs = [pool.start(lambda: (pausing(), deep(80))) for _ in range(2)]
             print([job.resume() for job in jobs], jobs[0].exception())
     """) == ["[True, True] None", "freed", "freed"]
 

@@ -447,3 +447,19 @@ pool.close(cancel=True)
         "GreenletJobFibre 1 (2, 1, 1)\ngreenlet was imported after \nTrue native on greenlet\n",
         "",
     )
+
+
+def test_figures_tell_of_stacks_of_both_kinds():
+    program = f"""
+{STEPS}
+pool = pausable.JobPool()
+native = pool.start(steps, 1)
+before = pool.stats()
+import greenlet
+other = pool.start(steps, 1)
+after = pool.stats()
+print(after.mapped_bytes == before.mapped_bytes > 0, after.resident_bytes > before.resident_bytes)
+print(native.resume(), other.resume())
+pool.close()
+"""
+    assert run(program, "auto") == (0, "True True\nTrue True\n", "")

@@ -195,10 +195,10 @@ def test_a_paused_job_takes_a_page_of_its_stack():
 @native_only
 def test_what_jobs_touched_counts_where_they_are_and_where_they_were():
     with pausable.JobPool() as pool:
-        deep = pool.start(pausing_deep_in_c, 150)
-        was_deep = pool.start(lambda: (deep_in_c(150), pausable.pause()))
+        deep = pool.start(pausing_deep_in_c, 80)
+        was_deep = pool.start(lambda: (deep_in_c(80), pausable.pause()))
         sizes = [job._fibre.resident_bytes() for job in (deep, was_deep)]
-        assert min(sizes) >= deep._fibre.saved_bytes() > 20 * 4096
+        assert min(sizes) >= deep._fibre.saved_bytes() > 10 * 4096
         assert max(sizes) - min(sizes) <= 4 * 4096
         assert pool.stats().resident_bytes == sum(sizes)
         finish(deep)
