@@ -82,8 +82,9 @@ def command(out: Path, *, debug: bool, strict: bool, sanitize: str | None) -> li
     words = [*compiler(), *FLAGS.split(), *WARNINGS.split()]
     words.append(f"-fdebug-prefix-map={ROOT}=.")  # the same bytes wherever it is compiled
     words += ["-O0"] if debug else ["-O3", "-DNDEBUG"]
-    if platform.machine() == "x86_64":
-        words.append("-fcf-protection=none")  # the switch knows no shadow stacks: it keeps them off
+    # The switch knows no shadow stacks: it keeps them off.
+    x86 = platform.machine() == "x86_64"
+    words.append("-fcf-protection=none" if x86 else "-mbranch-protection=none")
     if strict:
         words.append("-Werror")
     if sanitize:
