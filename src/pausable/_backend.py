@@ -65,7 +65,10 @@ def why_not_native() -> str | None:
         return f"the native core cannot be imported: {exc}"
     from pausable._selftest import fault  # noqa: PLC0415
 
-    wrong = fault()
+    try:
+        wrong = fault()
+    except Exception as exc:  # there may be no memory for it, say
+        wrong = f"{type(exc).__name__}: {exc}"
     return None if wrong is None else f"the native core's test of itself failed: {wrong}"
 
 

@@ -35,6 +35,8 @@ class Python(NamedTuple):
     #: "glibc", "musl" or "unknown".
     libc: str
     gil: bool
+    #: Of memory: aarch64 has kernels with 16 and 64 KiB.
+    page_bytes: int
 
 
 def this_python() -> Python:
@@ -47,6 +49,7 @@ def this_python() -> Python:
         64 if sys.maxsize > 2**32 else 32,
         _libc(),
         "t" not in getattr(sys, "abiflags", ""),  # Windows has none, and is not in the table
+        os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096,
     )
 
 
@@ -76,4 +79,6 @@ def why_not(python: Python) -> str | None:
         return f"the native core is for {known} with 64 bits, not {p.machine} with {p.bits}"
     if p.libc != "glibc":
         return f"the native core is for glibc; on another C library ({p.libc}) it was never tested"
+    if p.page_bytes != 4096:  # src/native/stackmem.h
+        return f"the native core is for pages of memory of 4096 bytes, not {p.page_bytes}"
     return None

@@ -34,7 +34,11 @@ def cleans_up(arg: object) -> None:
     try:
         pausable.pause()
     finally:
-        pausable.pause()
+        job = pausable.current_job()
+        assert job is not None
+        with job.wait_ctx.waker() as waker:
+            waker.wake()  # or close() would wait a little before it goes on
+            pausable.pause()
 
 
 def nests(arg: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import platform
 import shutil
@@ -28,7 +29,7 @@ needs_sources = pytest.mark.skipif(
 )
 needs_platform = pytest.mark.skipif(ELSEWHERE is not None, reason=str(ELSEWHERE))
 
-KNOWN = Python("cpython", (3, 12), "linux", "x86_64", 64, "glibc", gil=True)
+KNOWN = Python("cpython", (3, 12), "linux", "x86_64", 64, "glibc", gil=True, page_bytes=4096)
 
 
 @pytest.mark.parametrize("minor", MINORS)
@@ -52,6 +53,10 @@ def test_the_native_core_is_for_cpython_on_linux(minor, machine):
             "is for x86_64 or aarch64 with 64 bits, not riscv64 with 64",
         ),
         ({"bits": 32}, "is for x86_64 or aarch64 with 64 bits, not x86_64 with 32"),
+        (
+            {"machine": "aarch64", "page_bytes": 65536},
+            "is for pages of memory of 4096 bytes, not 65536",
+        ),
         ({"libc": "musl"}, "is for glibc; on another C library (musl) it was never tested"),
     ],
 )
@@ -68,6 +73,7 @@ def test_what_this_python_is_agrees_with_slower_ways_to_find_out():
         assert this.machine == platform.machine()
     if sys.platform == "linux":
         assert this.libc == platform.libc_ver()[0]
+        assert this.page_bytes == mmap.PAGESIZE
 
 
 def installed_in(folder: Path, **env: str) -> tuple[str, str]:
