@@ -61,7 +61,6 @@ typedef struct {
     PyObject *fibre; /* None when the job has ended; NULL: a handle that was made by hand */
     PyObject *name, *full_name, *value, *exc, *traceback, *wait_ctx;
     PyObject *weakrefs;
-    char tracked; /* by the garbage collector: see handle.c */
 } Job;
 
 /* The part of pausable.JobPool that is C. */

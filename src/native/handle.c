@@ -41,10 +41,8 @@ job_new(void)
 void
 job_track(Job *self)
 {
-    if (!self->tracked) {
-        self->tracked = 1;
+    if (!PyObject_GC_IsTracked((PyObject *)self))
         PyObject_GC_Track(self);
-    }
 }
 
 static PyObject *
@@ -137,7 +135,6 @@ job_free(Job *self)
     job_clear(self);
     Py_CLEAR(self->name);
     Py_CLEAR(self->full_name);
-    self->tracked = 0;
     if (likely(kept_count < KEPT_HANDLES && !PyObject_GC_IsFinalized((PyObject *)self))) {
         kept[kept_count++] = self;
         return;
@@ -149,7 +146,7 @@ job_free(Job *self)
 static void
 job_dealloc(Job *self)
 {
-    if (likely(!self->tracked)) {
+    if (likely(!PyObject_GC_IsTracked((PyObject *)self))) {
         job_free(self);
         return;
     }
