@@ -399,6 +399,8 @@ class JobPool(Pool):
                     self._fibres.remove(fibre)
                     fibre.retire()
         for _ in range(len(self._lost)):
+            if not self._lost:  # the cleanup of one has started a job, which saw to the others
+                break
             fibre, job = self._lost.pop(0)
             if job is None and fibre.state is State.PAUSED:
                 job = new_handle(fibre)

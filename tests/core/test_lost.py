@@ -82,6 +82,22 @@ def test_a_job_that_waits_for_something_is_noticed_too():
     assert future.cancelled()
 
 
+def test_a_lost_jobs_cleanup_may_start_jobs_while_others_are_lost():
+    log = []
+
+    def body(tag):
+        try:
+            pausable.pause()
+        finally:
+            log.append((tag, pausable.start(str, "nested").result()))
+
+    jobs = [pausable.start(body, n) for n in range(3)]
+    with pytest.warns(ResourceWarning, match="keep its handle"):
+        jobs.clear()
+    assert pausable.start(str, "next").result() == "next"
+    assert sorted(log) == [(n, "nested") for n in range(3)]
+
+
 @pytest.mark.hazard("H13")
 def test_a_lost_jobs_cleanup_may_pause():
     log = []
