@@ -87,7 +87,7 @@ def command(out: Path, *, debug: bool, strict: bool, sanitize: str | None) -> li
     if sanitize:
         words += [f"-fsanitize={sanitize}", "-fno-sanitize-recover", "-fno-omit-frame-pointer"]
     words += words_of("CFLAGS")
-    # The switch knows no shadow stacks: it keeps them off. Last: distributions have it in their CFLAGS.
+    # The switch knows no shadow stacks: it keeps them off. Last: distributions set it in CFLAGS.
     x86 = platform.machine() == "x86_64"
     words.append("-fcf-protection=none" if x86 else "-mbranch-protection=none")
     words.append(f"-I{sysconfig.get_paths()['include']}")
