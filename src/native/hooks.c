@@ -30,6 +30,8 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"settle", &hooks.settle},
         {"keep_traceback", &hooks.keep_traceback},
         {"outside", &hooks.outside},
+        {"watch", &hooks.watch},
+        {"do_nothing", &hooks.do_nothing},
         {"refuse_resume", &hooks.refuse_resume},
         {"foreign_switch", &hooks.foreign_switch},
         {"dead_stack", &hooks.dead_stack},
@@ -57,6 +59,9 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"append", &names.append},
         {"drop", &names.drop},
         {"__name__", &names.name},
+        {"outside_jobs", &names.outside_jobs},
+        {"__enter__", &names.enter},
+        {"__exit__", &names.exit},
         {"ASYNC_block_pause", &names.block_pause},
         {"ASYNC_unblock_pause", &names.unblock_pause},
     };

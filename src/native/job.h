@@ -21,6 +21,8 @@ typedef struct {
     PyObject *settle;         /* (job, fibre) */
     PyObject *keep_traceback; /* (job, exc) */
     PyObject *outside;        /* () -> bool: a pause where there is no job */
+    PyObject *watch;          /* what the module _watch has in it: its `outside_jobs` may be .. */
+    PyObject *do_nothing;     /* .. this */
     PyObject *refuse_resume;  /* (job): raises */
     PyObject *foreign_switch; /* (job) -> exception */
     PyObject *dead_stack;     /* (job) -> exception */
@@ -35,7 +37,7 @@ typedef struct {
 typedef struct {
     PyObject *may_pause, *resumed, *reset, *job_ended, *jobs, *wait_ctx;
     PyObject *change_resumer, *check_thread, *context, *outermost, *append, *drop, *name;
-    PyObject *block_pause, *unblock_pause;
+    PyObject *outside_jobs, *enter, *exit, *block_pause, *unblock_pause;
 } job_names;
 
 /* What the builtins stand in for: asked in what is rare, and, once jobs run on greenlet, outside of

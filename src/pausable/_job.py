@@ -700,6 +700,7 @@ if NATIVE and not TYPE_CHECKING:
     bind_hooks(
         {
             "dead_stack": Job._dead_stack,
+            "do_nothing": _watch.do_nothing,
             "fibre_type": JobFibre,
             "foreign_switch": _foreign_switch,
             "hidden": hidden,
@@ -710,6 +711,7 @@ if NATIVE and not TYPE_CHECKING:
             "refuse_resume": _refuse_resume,
             "settle": _settle,
             "take": _take,
+            "watch": vars(_watch),
         }
     )
     pause = instead_of(pause)

@@ -42,6 +42,11 @@ def blocked():
         pausable.pause()
 
 
+def guarded():
+    with pausable.guarded(LOCK):
+        pausable.pause()
+
+
 def blocked_by_openssls_names():
     openssl.ASYNC_block_pause()
     pausable.pause()
@@ -76,6 +81,7 @@ def leave_when_ended():
 HOT = {
     "start and end": lambda _pool, _ctx: pausable.start(nothing),
     "pause, resume, end": lambda _pool, _ctx: finish(pausable.start(steps, 3)),
+    "pause outside of jobs": lambda _pool, _ctx: pausable.pause(),
     "start of a pool": lambda pool, _ctx: pool.start(steps, 0),
     "start in a context": lambda pool, ctx: finish(pool.start_in(ctx, steps, 2)),
     "ask in a context": lambda pool, ctx: pool.start_in(ctx, asks),
@@ -84,6 +90,7 @@ HOT = {
     "states and outcome": lambda _pool, _ctx: read_at_every_state(),
     "with": lambda _pool, _ctx: leave_when_ended(),
     "pause_blocked": lambda _pool, _ctx: pausable.start(blocked),
+    "guarded": lambda _pool, _ctx: pausable.start(guarded),
     "ASYNC_block_pause": lambda _pool, _ctx: pausable.start(blocked_by_openssls_names),
 }
 
@@ -109,6 +116,7 @@ def entered(call, *args):
 def test_the_hot_path_enters_no_python_code(what):
     pool = pausable.thread_pool()
     pool.reserve(3)
+    finish(pausable.start(steps, 1))  # where greenlet is in the process, its interface is found
     with pausable.WaitContext() as ctx:
         if what == "descriptors that changed":
             ctx.set_wait_fd("kept", 0)
@@ -135,7 +143,8 @@ from pausable import openssl
 owners = {"": pausable, "JobPool.": pausable.JobPool, "Job.": pausable.Job, "openssl.": openssl}
 for name in ("start", "pause", "current_job", "can_pause", "JobPool.start", "JobPool.start_in",
              "Job.resume", "Job.done", "Job.result", "Job.exception", "Job.cancelled", "Job.paused",
-             "Job.wait_ctx", "openssl.ASYNC_block_pause", "openssl.ASYNC_unblock_pause"):
+             "Job.wait_ctx", "pause_blocked", "guarded", "openssl.ASYNC_block_pause",
+             "openssl.ASYNC_unblock_pause"):
     owner, _, last = name.rpartition(".")
     it = getattr(owners[owner and owner + "."], last)
     try:
