@@ -86,7 +86,7 @@ HIDDEN PyObject *job_cancelled(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_result(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_exception(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_get_paused(PyObject *self, void *closure);
-HIDDEN PyObject *job_get_wait_ctx(PyObject *self, void *closure);
+HIDDEN PyObject *job_where_it_waits(PyObject *self, void *closure);
 HIDDEN PyObject *job_enter(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_exit(PyObject *self, PyObject *const *, Py_ssize_t);
 

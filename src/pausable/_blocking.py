@@ -102,3 +102,7 @@ class guarded(Guard, AbstractContextManager[Any]):  # noqa: N801  # reads as a s
 
     Pauses: never.
     """
+
+    if TYPE_CHECKING:  # for the reference of the docs: it is made of the source
+
+        def __init__(self, lock: AbstractContextManager[Any]) -> None: ...
