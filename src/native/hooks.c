@@ -26,7 +26,6 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
     } all[] = {
         {"take", &hooks.take},
         {"name_of", &hooks.name_of},
-        {"publish", &hooks.publish},
         {"settle", &hooks.settle},
         {"keep_traceback", &hooks.keep_traceback},
         {"outside", &hooks.outside},
@@ -57,6 +56,7 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"_check_thread", &names.check_thread},
         {"outermost", &names.outermost},
         {"append", &names.append},
+        {"items", &names.items},
         {"drop", &names.drop},
         {"__name__", &names.name},
         {"outside_jobs", &names.outside_jobs},

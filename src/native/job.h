@@ -17,7 +17,6 @@
 typedef struct {
     PyObject *take;           /* (pool, job, fn, args, kwargs) -> (fibre, fn, args, kwargs) */
     PyObject *name_of;        /* (fn) -> str: of a callable without a name */
-    PyObject *publish;        /* (context, snapshot) */
     PyObject *settle;         /* (job, fibre) */
     PyObject *keep_traceback; /* (job, exc) */
     PyObject *outside;        /* () -> bool: a pause where there is no job */
@@ -36,7 +35,7 @@ typedef struct {
 
 typedef struct {
     PyObject *may_pause, *resumed, *reset, *job_ended, *jobs, *wait_ctx;
-    PyObject *change_resumer, *check_thread, *context, *outermost, *append, *drop, *name;
+    PyObject *change_resumer, *check_thread, *context, *outermost, *append, *drop, *items, *name;
     PyObject *outside_jobs, *enter, *exit, *block_pause, *unblock_pause;
 } job_names;
 

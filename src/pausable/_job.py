@@ -707,7 +707,6 @@ if NATIVE and not TYPE_CHECKING:
             "keep_traceback": _keep_own_traceback,
             "name_of": _name_of,
             "outside": _outside,
-            "publish": _publish,
             "refuse_resume": _refuse_resume,
             "settle": _settle,
             "take": _take,

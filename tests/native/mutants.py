@@ -149,6 +149,19 @@ MUTANTS = [
         tests="core/test_blocking.py",
     ),
     Mutant(
+        "what a job sets anew is published",
+        "end.c",
+        "    if (known > 0 && old == value)\n",
+        "    if (known > 0)\n",
+        tests="core/test_context_vars.py",
+    ),
+    Mutant(
+        "what a job has not set is not published",
+        "end.c",
+        "    if (known > 0 && old == value)\n        return 0;\n",
+        tests="core/test_context_vars.py",
+    ),
+    Mutant(
         "a guard blocks before it takes the lock",
         "guard.c",
         "    if (unlikely(block_begin(&self->block) < 0))\n        return NULL;\n"

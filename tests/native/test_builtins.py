@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import sys
 import threading
@@ -22,6 +23,7 @@ pytestmark = [
 ]
 
 LOCK = threading.Lock()
+VARIABLE = contextvars.ContextVar("VARIABLE")
 
 
 def nothing():
@@ -86,6 +88,7 @@ HOT = {
     "start in a context": lambda pool, ctx: finish(pool.start_in(ctx, steps, 2)),
     "ask in a context": lambda pool, ctx: pool.start_in(ctx, asks),
     "descriptors that changed": lambda pool, ctx: finish(pool.start_in(ctx, steps, 2)),
+    "a context variable": lambda _pool, _ctx: pausable.start(VARIABLE.set, object()),
     "an exception": lambda _pool, _ctx: read_failure(),
     "states and outcome": lambda _pool, _ctx: read_at_every_state(),
     "with": lambda _pool, _ctx: leave_when_ended(),
