@@ -6,7 +6,7 @@
  * - Who leaves a block undoes it for the job that entered, if that has not ended: a generator may
  *   be closed by another one, and a fibre may have another job by then.
  */
-#include "job.h"
+#include "blocks.h"
 
 void
 fibre_block(Fibre *fibre, Py_ssize_t by)
@@ -79,19 +79,6 @@ native_unblock_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(arg
 
 /* ------------------------------------------------------------------- the base of pause_blocked */
 
-typedef struct {
-    unsigned long thread;
-    PyObject *job; /* owned; NULL: it was entered outside of jobs */
-} entry;
-
-/* Threads may share one object (a guarded lock's most of all), and may enter it again. */
-typedef struct {
-    PyObject_HEAD
-    Py_ssize_t count, room;
-    entry *entries; /* `first`, as long as one is enough */
-    entry first;
-} Block;
-
 static int
 make_room(Block *self)
 {
@@ -147,26 +134,26 @@ block_job(PyObject *job, Py_ssize_t by)
     return failed;
 }
 
-static PyObject *
-block_enter(Block *self, PyObject *Py_UNUSED(none))
+int
+block_begin(Block *self)
 {
     int failed;
     PyObject *job = running_job(&failed);
     /* Room first: what has been blocked has to be noted. */
     if (unlikely(failed || make_room(self) < 0 || (job != NULL && block_job(job, +1) < 0))) {
         Py_XDECREF(job);
-        return NULL;
+        return -1;
     }
     self->entries[self->count++] = (entry){PyThread_get_thread_ident(), job};
-    Py_RETURN_NONE;
+    return 0;
 }
 
-static PyObject *
-block_exit(Block *self, PyObject *const *Py_UNUSED(args), Py_ssize_t Py_UNUSED(nargs))
+int
+block_end(Block *self)
 {
     if (unlikely(self->count == 0)) {
         PyErr_SetString(PyExc_IndexError, "pop from empty list");
-        return NULL;
+        return -1;
     }
     unsigned long thread = PyThread_get_thread_ident();
     Py_ssize_t i = self->count - 1;
@@ -180,12 +167,22 @@ block_exit(Block *self, PyObject *const *Py_UNUSED(args), Py_ssize_t Py_UNUSED(n
             (size_t)(self->count - i) * sizeof *self->entries);
     int failed = job != NULL && block_job(job, -1) < 0;
     Py_XDECREF(job);
-    if (failed)
-        return NULL;
-    Py_RETURN_NONE;
+    return failed ? -1 : 0;
 }
 
-static int
+static PyObject *
+block_enter(Block *self, PyObject *Py_UNUSED(none))
+{
+    return block_begin(self) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *
+block_exit(Block *self, PyObject *const *Py_UNUSED(args), Py_ssize_t Py_UNUSED(nargs))
+{
+    return block_end(self) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+int
 block_clear(Block *self)
 {
     while (self->count > 0) {
@@ -205,7 +202,7 @@ block_init(Block *self, PyObject *args, PyObject *kwargs)
     return block_clear(self);
 }
 
-static int
+int
 block_traverse(Block *self, visitproc visit, void *arg)
 {
     for (Py_ssize_t i = 0; i < self->count; i++)
@@ -213,7 +210,7 @@ block_traverse(Block *self, visitproc visit, void *arg)
     return 0;
 }
 
-static void
+void
 block_dealloc(Block *self)
 {
     PyObject_GC_UnTrack(self);
@@ -231,7 +228,7 @@ static PyMethodDef block_methods[] = {
 
 PyTypeObject Block_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pausable._native.Block",
-    .tp_doc = "Keeps jobs from pausing: the base of pause_blocked.",
+    .tp_doc = "Block()\n--\n\nKeeps jobs from pausing: the base of pause_blocked.",
     .tp_basicsize = sizeof(Block),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .tp_new = PyType_GenericNew,

@@ -47,7 +47,7 @@ static struct {
     PyObject **reference;
 } properties[] = {
     {"Job", {"paused", job_get_paused}, &references.paused},
-    {"Job", {"wait_ctx", job_get_wait_ctx}, &references.wait_ctx},
+    {"Job", {"wait_ctx", job_where_it_waits}, &references.wait_ctx},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))

@@ -117,7 +117,7 @@ typedef struct {
 } here_cache;
 
 extern HIDDEN __thread here_cache here_now __attribute__((tls_model("initial-exec")));
-extern HIDDEN PyTypeObject Stack_Type, Thread_Type, Fibre_Type, Pool_Type, Block_Type;
+extern HIDDEN PyTypeObject Stack_Type, Thread_Type, Fibre_Type, Pool_Type, Block_Type, Guard_Type;
 extern HIDDEN PyTypeObject *Job_Type; /* NULL until pausable._job has made it */
 extern HIDDEN PyObject *FibreError;
 extern HIDDEN PyObject *state_objects[STATES];

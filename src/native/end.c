@@ -159,17 +159,39 @@ context_with(PyObject *vars)
     return context;
 }
 
-/* Set in the current context what the job changed in its own. */
+/* Set a variable in the current context, unless it was the same before; 0, or -1. */
+static int
+publish_one(PyObject *before, PyObject *var, PyObject *value)
+{
+    int known = PySequence_Contains(before, var);
+    PyObject *old = known > 0 ? PyObject_GetItem(before, var) : NULL;
+    if (known < 0 || (known > 0 && old == NULL))
+        return -1;
+    Py_XDECREF(old); /* its context has it */
+    if (known > 0 && old == value)
+        return 0;
+    PyObject *token = PyContextVar_Set(var, value);
+    Py_XDECREF(token);
+    return token == NULL ? -1 : 0;
+}
+
+/* The reference's `_publish`: set in the current context what the job changed in its own. */
 static COLD int
 publish(Fibre *fibre)
 {
-    PyObject *before = context_with(fibre->vars);
-    if (before == NULL)
-        return -1;
-    PyObject *done = PyObject_CallFunctionObjArgs(hooks.publish, fibre->context, before, NULL);
-    Py_DECREF(before);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    PyObject *before = context_with(fibre->vars), *item;
+    PyObject *items = before ? PyObject_CallMethodNoArgs(fibre->context, names.items) : NULL;
+    PyObject *each = items ? PyObject_GetIter(items) : NULL;
+    int failed = each == NULL;
+    while (!failed && (item = PyIter_Next(each)) != NULL) {
+        failed = publish_one(before, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1)) < 0;
+        Py_DECREF(item);
+    }
+    failed |= PyErr_Occurred() != NULL;
+    Py_XDECREF(each);
+    Py_XDECREF(items);
+    Py_XDECREF(before);
+    return failed ? -1 : 0;
 }
 
 static inline int

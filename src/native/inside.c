@@ -17,6 +17,14 @@ asks(Fibre *fibre, PyObject *method)
     return truth;
 }
 
+/* Whether a pause outside of jobs does nothing: debug mode puts a warning in that place. */
+static inline int
+nothing_is_to_be_said(void)
+{
+    return hooks.watch != NULL &&
+           PyDict_GetItem(hooks.watch, names.outside_jobs) == hooks.do_nothing;
+}
+
 /* pause() -> bool */
 PyObject *
 native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
@@ -30,8 +38,11 @@ native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_s
     if (unlikely(thread == NULL))
         return NULL;
     Fibre *fibre = running(thread);
-    if (unlikely(fibre == NULL))
+    if (unlikely(fibre == NULL)) {
+        if (hooks.given_way == NULL && nothing_is_to_be_said())
+            Py_RETURN_FALSE;
         return PyObject_CallNoArgs(hooks.outside);
+    }
     if (unlikely(fibre->blocks > 0))
         Py_RETURN_FALSE;
     /* Before anything is done for the pause. Where it is blocked, it does no harm. */

@@ -17,10 +17,11 @@
 typedef struct {
     PyObject *take;           /* (pool, job, fn, args, kwargs) -> (fibre, fn, args, kwargs) */
     PyObject *name_of;        /* (fn) -> str: of a callable without a name */
-    PyObject *publish;        /* (context, snapshot) */
     PyObject *settle;         /* (job, fibre) */
     PyObject *keep_traceback; /* (job, exc) */
     PyObject *outside;        /* () -> bool: a pause where there is no job */
+    PyObject *watch;          /* what the module _watch has in it: its `outside_jobs` may be .. */
+    PyObject *do_nothing;     /* .. this */
     PyObject *refuse_resume;  /* (job): raises */
     PyObject *foreign_switch; /* (job) -> exception */
     PyObject *dead_stack;     /* (job) -> exception */
@@ -35,8 +36,8 @@ typedef struct {
 
 typedef struct {
     PyObject *may_pause, *resumed, *reset, *job_ended, *jobs, *wait_ctx;
-    PyObject *change_resumer, *check_thread, *context, *outermost, *append, *drop, *name;
-    PyObject *block_pause, *unblock_pause;
+    PyObject *change_resumer, *check_thread, *context, *outermost, *append, *drop, *items, *name;
+    PyObject *outside_jobs, *enter, *exit, *block_pause, *unblock_pause;
 } job_names;
 
 /* What the builtins stand in for: asked in what is rare, and, once jobs run on greenlet, outside of
@@ -87,7 +88,7 @@ HIDDEN PyObject *job_cancelled(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_result(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_exception(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_get_paused(PyObject *self, void *closure);
-HIDDEN PyObject *job_get_wait_ctx(PyObject *self, void *closure);
+HIDDEN PyObject *job_where_it_waits(PyObject *self, void *closure);
 HIDDEN PyObject *job_enter(PyObject *self, PyObject *none);
 HIDDEN PyObject *job_exit(PyObject *self, PyObject *const *, Py_ssize_t);
 

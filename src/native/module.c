@@ -153,7 +153,7 @@ module_exec(PyObject *m)
     }
     if (PyType_Ready(&Stack_Type) < 0 || PyType_Ready(&Thread_Type) < 0 ||
         PyType_Ready(&Fibre_Type) < 0 || PyType_Ready(&Pool_Type) < 0 ||
-        PyType_Ready(&Block_Type) < 0 || contexts_are_known() < 0)
+        PyType_Ready(&Block_Type) < 0 || PyType_Ready(&Guard_Type) < 0 || contexts_are_known() < 0)
         return -1;
     if (FibreError == NULL)
         FibreError = PyErr_NewException("pausable._native.FibreError", PyExc_RuntimeError, NULL);
@@ -162,6 +162,7 @@ module_exec(PyObject *m)
         PyModule_AddObjectRef(m, "Fibre", (PyObject *)&Fibre_Type) < 0 ||
         PyModule_AddObjectRef(m, "Pool", (PyObject *)&Pool_Type) < 0 ||
         PyModule_AddObjectRef(m, "Block", (PyObject *)&Block_Type) < 0 ||
+        PyModule_AddObjectRef(m, "Guard", (PyObject *)&Guard_Type) < 0 ||
         PyModule_AddIntConstant(m, "MIN_STACK_BYTES", STACKMEM_MIN) < 0 ||
         PyModule_AddIntConstant(m, "MAX_STACK_BYTES", STACKMEM_MAX) < 0)
         return -1;

@@ -60,7 +60,7 @@ job_exception(PyObject *self, PyObject *Py_UNUSED(none))
 }
 
 PyObject *
-job_get_wait_ctx(PyObject *self, void *Py_UNUSED(closure))
+job_where_it_waits(PyObject *self, void *Py_UNUSED(closure))
 {
     Job *job = (Job *)self;
     PyObject *fibre = job->fibre, *ctx = NULL;

@@ -41,44 +41,14 @@ class Block:
         return self._entered.pop()[1]  # a generator that is closed in another thread
 
 
-if NATIVE and not TYPE_CHECKING:
-    from pausable._native import Block
-
-
-class pause_blocked(Block, ContextDecorator):  # noqa: N801  # reads as a statement: with pause_blocked():
-    """Keep the running job from pausing: `with pause_blocked():`, or as a decorator.
-
-    A pause inside does nothing, and what would pause blocks instead. Nests; is undone however the
-    block is left; belongs to the job that entered it; does nothing outside jobs.
-
-    Pauses: never.
-    Threads: the job's own.
-    See: ASYNC_block_pause(3)
-    Differs: OpenSSL counts per thread, so that one job's forgotten unblock stops all others.
-    """
-
-    def _recreate_cm(self) -> pause_blocked:
-        return pause_blocked()
-
-
-class guarded(AbstractContextManager[Any]):  # noqa: N801  # reads as a statement: with guarded(lock):
-    """Hold a lock without pausing: `with guarded(lock):`.
-
-    A job that pauses while it holds a lock stops every other job of its thread that wants it, for
-    good, since it is this thread that would have to resume the first. (A reentrant lock is worse:
-    it lets them in.) Pausing is blocked before the lock is taken, and until it is released.
-
-    Args:
-        lock: a lock, or any context manager that holds one.
-
-    Pauses: never.
-    """
+class Guard:
+    """Holds a lock without pausing: the reference, likewise."""
 
     def __init__(self, lock: AbstractContextManager[Any]) -> None:
         if not (hasattr(lock, "__enter__") and hasattr(lock, "__exit__")):
             raise TypeError(f"lock has to be a lock or another context manager, not {lock!r}")
         self._lock = lock
-        self._blocked = pause_blocked()
+        self._blocked = Block()
 
     def __enter__(self) -> Any:
         self._blocked.__enter__()
@@ -98,3 +68,41 @@ class guarded(AbstractContextManager[Any]):  # noqa: N801  # reads as a statemen
             return self._lock.__exit__(kind, exc, tb)
         finally:
             self._blocked.__exit__()
+
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import Block, Guard
+
+
+class pause_blocked(Block, ContextDecorator):  # noqa: N801  # reads as a statement: with pause_blocked():
+    """Keep the running job from pausing: `with pause_blocked():`, or as a decorator.
+
+    A pause inside does nothing, and what would pause blocks instead. Nests; is undone however the
+    block is left; belongs to the job that entered it; does nothing outside jobs.
+
+    Pauses: never.
+    Threads: the job's own.
+    See: ASYNC_block_pause(3)
+    Differs: OpenSSL counts per thread, so that one job's forgotten unblock stops all others.
+    """
+
+    def _recreate_cm(self) -> pause_blocked:
+        return pause_blocked()
+
+
+class guarded(Guard, AbstractContextManager[Any]):  # noqa: N801  # reads as a statement: with guarded(lock):
+    """Hold a lock without pausing: `with guarded(lock):`.
+
+    A job that pauses while it holds a lock stops every other job of its thread that wants it, for
+    good, since it is this thread that would have to resume the first. (A reentrant lock is worse:
+    it lets them in.) Pausing is blocked before the lock is taken, and until it is released.
+
+    Args:
+        lock: a lock, or any context manager that holds one.
+
+    Pauses: never.
+    """
+
+    if TYPE_CHECKING:  # for the reference of the docs: it is made of the source
+
+        def __init__(self, lock: AbstractContextManager[Any]) -> None: ...

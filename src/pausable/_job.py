@@ -718,16 +718,17 @@ if NATIVE and not TYPE_CHECKING:
     bind_hooks(
         {
             "dead_stack": Job._dead_stack,
+            "do_nothing": _watch.do_nothing,
             "fibre_type": JobFibre,
             "foreign_switch": _foreign_switch,
             "hidden": hidden,
             "keep_traceback": _keep_own_traceback,
             "name_of": _name_of,
             "outside": _outside,
-            "publish": _publish,
             "refuse_resume": _refuse_resume,
             "settle": _settle,
             "take": _take,
+            "watch": vars(_watch),
         }
     )
     pause = instead_of(pause)

@@ -92,6 +92,32 @@ def test_a_block_that_is_never_left_is_garbage_with_its_job():
     assert alive() is None
 
 
+def test_a_guard_is_garbage_with_its_lock():
+    class Lock(contextlib.nullcontext):
+        pass
+
+    lock = Lock()
+    lock.guard, lock.canary = pausable.guarded(lock), Canary()
+    alive = weakref.ref(lock.canary)
+    del lock
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_guard_that_was_never_entered_or_never_made_is_refused():
+    guard = pausable.guarded(contextlib.nullcontext())
+    with pytest.raises(IndexError, match="pop from empty list"):
+        guard.__exit__(None, None, None)
+    with pytest.raises(TypeError, match="__exit__"):
+        guard.__exit__()
+    with pytest.raises(TypeError, match="argument"):
+        pausable.guarded()
+    unmade = pausable.guarded.__new__(pausable.guarded)
+    for leave in (unmade.__enter__, lambda: unmade.__exit__(None, None, None)):
+        with pytest.raises(AttributeError):
+            leave()
+
+
 def test_a_block_is_of_the_thread_that_left_it_or_of_the_last_that_entered():
     block = pausable.pause_blocked()
 

@@ -150,6 +150,63 @@ MUTANTS = [
         tests="core/test_blocking.py",
     ),
     Mutant(
+        "what a job sets anew is published",
+        "end.c",
+        "    if (known > 0 && old == value)\n",
+        "    if (known > 0)\n",
+        tests="core/test_context_vars.py",
+    ),
+    Mutant(
+        "what a job has not set is not published",
+        "end.c",
+        "    if (known > 0 && old == value)\n        return 0;\n",
+        tests="core/test_context_vars.py",
+    ),
+    Mutant(
+        "a guard blocks before it takes the lock",
+        "guard.c",
+        "    if (unlikely(block_begin(&self->block) < 0))\n        return NULL;\n"
+        "    PyObject *lock = Py_NewRef(self->lock);\n"
+        "    PyObject *entered = PyObject_CallMethodNoArgs(lock, names.enter);\n",
+        "    PyObject *lock = Py_NewRef(self->lock);\n"
+        "    PyObject *entered = PyObject_CallMethodNoArgs(lock, names.enter);\n"
+        "    block_begin(&self->block);\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a guard unblocks when the lock is released",
+        "guard.c",
+        "    PyObject *left = PyObject_VectorcallMethod(names.exit, all, 4, NULL);\n"
+        "    Py_DECREF(all[0]);\n"
+        "    if (unlikely(end_keeping_error(self) < 0))\n"
+        "        Py_CLEAR(left);\n",
+        "    int ended = end_keeping_error(self);\n"
+        "    PyObject *left = PyObject_VectorcallMethod(names.exit, all, 4, NULL);\n"
+        "    Py_DECREF(all[0]);\n"
+        "    if (ended < 0)\n"
+        "        Py_CLEAR(left);\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a guard unblocks when the lock was not taken",
+        "guard.c",
+        "    if (unlikely(entered == NULL))\n        end_keeping_error(self);\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "a guard's lock is seen by the collector",
+        "guard.c",
+        "    Py_VISIT(self->lock);\n",
+        tests="core/test_blocking.py",
+    ),
+    Mutant(
+        "debug mode hears of a pause outside of jobs",
+        "inside.c",
+        " == hooks.do_nothing;",
+        " != NULL;",
+        tests="diagnostics/test_debug_mode.py",
+    ),
+    Mutant(
         "a job that is unwound begins no window",
         "inside.c",
         "    if (unlikely(fibre->alert) && asks(fibre, names.resumed) < 0)\n"

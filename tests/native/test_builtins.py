@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import sys
 import threading
@@ -22,6 +23,7 @@ pytestmark = [
 ]
 
 LOCK = threading.Lock()
+VARIABLE = contextvars.ContextVar("VARIABLE")
 
 
 def nothing():
@@ -39,6 +41,11 @@ def steps(count):
 
 def blocked():
     with pausable.pause_blocked():
+        pausable.pause()
+
+
+def guarded():
+    with pausable.guarded(LOCK):
         pausable.pause()
 
 
@@ -76,14 +83,17 @@ def leave_when_ended():
 HOT = {
     "start and end": lambda _pool, _ctx: pausable.start(nothing),
     "pause, resume, end": lambda _pool, _ctx: finish(pausable.start(steps, 3)),
+    "pause outside of jobs": lambda _pool, _ctx: pausable.pause(),
     "start of a pool": lambda pool, _ctx: pool.start(steps, 0),
     "start in a context": lambda pool, ctx: finish(pool.start_in(ctx, steps, 2)),
     "ask in a context": lambda pool, ctx: pool.start_in(ctx, asks),
     "descriptors that changed": lambda pool, ctx: finish(pool.start_in(ctx, steps, 2)),
+    "a context variable": lambda _pool, _ctx: pausable.start(VARIABLE.set, object()),
     "an exception": lambda _pool, _ctx: read_failure(),
     "states and outcome": lambda _pool, _ctx: read_at_every_state(),
     "with": lambda _pool, _ctx: leave_when_ended(),
     "pause_blocked": lambda _pool, _ctx: pausable.start(blocked),
+    "guarded": lambda _pool, _ctx: pausable.start(guarded),
     "ASYNC_block_pause": lambda _pool, _ctx: pausable.start(blocked_by_openssls_names),
 }
 
@@ -109,6 +119,7 @@ def entered(call, *args):
 def test_the_hot_path_enters_no_python_code(what):
     pool = pausable.thread_pool()
     pool.reserve(3)
+    finish(pausable.start(steps, 1))  # where greenlet is in the process, its interface is found
     with pausable.WaitContext() as ctx:
         if what == "descriptors that changed":
             ctx.set_wait_fd("kept", 0)
@@ -135,7 +146,8 @@ from pausable import openssl
 owners = {"": pausable, "JobPool.": pausable.JobPool, "Job.": pausable.Job, "openssl.": openssl}
 for name in ("start", "pause", "current_job", "can_pause", "JobPool.start", "JobPool.start_in",
              "Job.resume", "Job.done", "Job.result", "Job.exception", "Job.cancelled", "Job.paused",
-             "Job.wait_ctx", "openssl.ASYNC_block_pause", "openssl.ASYNC_unblock_pause"):
+             "Job.wait_ctx", "pause_blocked", "guarded", "openssl.ASYNC_block_pause",
+             "openssl.ASYNC_unblock_pause"):
     owner, _, last = name.rpartition(".")
     it = getattr(owners[owner and owner + "."], last)
     try:
