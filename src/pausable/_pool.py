@@ -259,7 +259,8 @@ class JobPool(Pool):
         """Have at least `count` fibres idle, as far as `max_size` allows."""
         self._check_thread()
         self._reap()
-        while len(self.idle) < count and len(self._fibres) != self.max_size:
+        most = sys.maxsize if self.max_size is None else self.max_size
+        while len(self.idle) < count and len(self._fibres) < most:
             self.idle.append(self._new_fibre())
         self._park_if_lost()
 

@@ -61,6 +61,23 @@ def test_recursion_ends_in_a_recursion_error_with_the_default_limit():
     assert run(program) == (0, "RecursionError\n" * 6, "")
 
 
+def test_the_parser_which_counts_by_itself_has_room_on_the_default_and_on_the_least_stack():
+    program = """
+        import warnings, pausable
+        warnings.simplefilter("ignore")
+        brackets = ["(" * 199 + "1" + ")" * 199, "f[" * 199 + "1" + "]" * 199,
+                    "{1:" * 199 + "1" + "}" * 199, "with " + "(" * 199 + "a" + ")" * 199 + ": pass"]
+        words = [word * 5900 + "1" for word in ("-", "not ", "lambda:", "1 if 1 else ")]
+        for size, sources in ((384 << 10, brackets), (None, brackets + words)):
+            pool = pausable.JobPool(stack_size_bytes=size)
+            for source in sources:
+                error = pool.start(compile, source, "source", "exec").exception()
+                assert isinstance(error, (RecursionError, MemoryError, SyntaxError, type(None)))
+        print("alive")
+    """
+    assert run(program) == (0, "alive\n", "")
+
+
 def test_an_overflow_is_a_fault_on_the_guard_with_a_traceback_and_no_corruption():
     program = """
         import ctypes, faulthandler, sys, pausable

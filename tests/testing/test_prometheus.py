@@ -88,6 +88,16 @@ def test_jobs_under_way_when_it_is_made_are_paused_and_no_more():
     assert {sample.value for sample in figures if "jobs_" in sample.name} == {0}
 
 
+def test_what_stacks_take_is_told_of_all_pools(value):
+    before = value("stack_resident_bytes")
+    with pausable.JobPool() as pool:
+        jobs = [pool.start(pauses, 1) for _ in range(50)]
+        assert value("stack_resident_bytes") >= before + pool.stats().resident_bytes > before
+        assert value("stack_mapped_bytes") >= pool.stats().mapped_bytes
+        for job in jobs:
+            finish(job)
+
+
 def test_a_closed_collector_counts_no_new_jobs(collector, value):
     collector.close()
     collector.close()
