@@ -1,10 +1,19 @@
-"""Code that runs in the middle of what the core does: callbacks of weak references, finalizers."""
+"""Code that runs in the middle of what the core does, and what the core holds."""
 
 from __future__ import annotations
 
+import contextvars
+import weakref
+
+import pytest
+
+import pausable
+from core._support import Canary
 from native._support import needs_native, run
+from pausable._backend import NATIVE
 
 pytestmark = needs_native
+native_only = pytest.mark.skipif(not NATIVE, reason="of the native core")
 
 
 def test_a_callback_for_a_dropped_job_cannot_reach_it_by_its_pool():
@@ -86,3 +95,39 @@ def test_a_ctrl_c_at_a_failed_jobs_end_leaves_nothing_of_it_in_its_fibre():
         print(after.wait_ctx is not wait_ctx, after.resume(), ended == [job])
     """
     assert run(program) == (0, "at the end True ValueError()\nTrue True True\n", "")
+
+
+@native_only
+def test_an_idle_stack_keeps_nothing_of_the_job_that_it_had():
+    var = contextvars.ContextVar("var")
+    dead = []
+
+    def noted(canary):
+        dead.append(weakref.ref(canary))
+        return canary
+
+    def body(_given):
+        var.set(noted(Canary()))
+        pausable.pause()
+
+    def starter():
+        var.set(noted(Canary()))
+        job = pausable.start(body, noted(Canary()))
+        fibre = job._fibre
+        job.resume()
+        return fibre
+
+    fibre = contextvars.copy_context().run(starter)
+    fields = "job value exc resumer context gr_context driver wait_ctx snapshot"
+    assert {name: getattr(fibre, name) for name in fields.split()} == dict.fromkeys(fields.split())
+    assert [ref() for ref in dead] == [None] * 3
+
+
+@native_only
+def test_a_context_that_a_token_holds_is_no_later_jobs():
+    var = contextvars.ContextVar("var", default="default")
+    token = pausable.start(var.set, "first").result()
+    assert var.get() == "first"
+    assert pausable.start(var.get).result() == "first"
+    with pytest.raises(ValueError, match="different Context"):
+        pausable.start(var.reset, token).result()
