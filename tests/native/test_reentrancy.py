@@ -131,3 +131,28 @@ def test_a_context_that_a_token_holds_is_no_later_jobs():
     assert pausable.start(var.get).result() == "first"
     with pytest.raises(ValueError, match="different Context"):
         pausable.start(var.reset, token).result()
+
+
+@pytest.mark.parametrize("backend", ["native", "greenlet"])
+def test_a_job_that_ends_while_debug_mode_warns_of_its_resume_is_not_resumed_again(backend):
+    program = """
+        import pausable, warnings
+        def show(message, *_):
+            print(type(message).__name__, job.resume())
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        def outer():
+            try:
+                job.resume()
+            except pausable.JobStateError as exc:
+                return str(exc)[:46]
+        job = pausable.start(lambda: sorted([1], key=lambda _: pausable.pause()))
+        print(pausable.start(outer).result())
+        print(job.result(), pausable.thread_pool())
+    """
+    assert run(program, backend, PAUSABLE_DEBUG="1") == (
+        0,
+        "NativeFrameWarning True\ncannot resume job '<lambda>-1': it has ended; \n"
+        "[1] <JobPool paused=0 idle=2 max_size=None>\n",
+        "",
+    )
