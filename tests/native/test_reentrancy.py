@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import weakref
 
@@ -121,6 +122,21 @@ def test_an_idle_stack_keeps_nothing_of_the_job_that_it_had():
     fields = "job value exc resumer context gr_context driver wait_ctx snapshot"
     assert {name: getattr(fibre, name) for name in fields.split()} == dict.fromkeys(fields.split())
     assert [ref() for ref in dead] == [None] * 3
+
+
+@native_only
+def test_an_idle_stack_keeps_nothing_of_the_driver_that_it_had():
+    seen = []
+
+    def body():
+        fibre = pausable.current_job()._fibre
+        seen.append((fibre, fibre.driver))
+        pausable.pause()
+
+    asyncio.run(pausable.run(body))
+    [(fibre, driver)] = seen
+    assert driver is not None
+    assert fibre.driver is None
 
 
 @native_only
