@@ -534,6 +534,8 @@ class Job(Handle[T]):
             raise self._refusal(Step.RESUME)
         if current() is not fibre.resumer:
             self._change_resumer(fibre)
+            if self._fibre is not fibre or fibre.state is not PAUSED:  # a warning's filter ran code
+                raise self._refusal(Step.RESUME)
         try:
             try:
                 fibre.point.switch()

@@ -1,10 +1,20 @@
-"""Code that runs in the middle of what the core does: callbacks of weak references, finalizers."""
+"""Code that runs in the middle of what the core does, and what the core holds."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import weakref
+
+import pytest
+
+import pausable
+from core._support import Canary
 from native._support import needs_native, run
+from pausable._backend import NATIVE
 
 pytestmark = needs_native
+native_only = pytest.mark.skipif(not NATIVE, reason="of the native core")
 
 
 def test_a_callback_for_a_dropped_job_cannot_reach_it_by_its_pool():
@@ -87,3 +97,79 @@ def test_a_ctrl_c_at_a_failed_jobs_end_leaves_nothing_of_it_in_its_fibre():
         print(after.wait_ctx is not wait_ctx, after.resume(), ended == [job])
     """
     assert run(program) == (0, "at the end True ValueError()\nTrue True True\n", "")
+
+
+@native_only
+def test_an_idle_stack_keeps_nothing_of_the_job_that_it_had():
+    var = contextvars.ContextVar("var")
+    dead = []
+
+    def noted(canary):
+        dead.append(weakref.ref(canary))
+        return canary
+
+    def body(_given):
+        var.set(noted(Canary()))
+        pausable.pause()
+
+    def starter():
+        var.set(noted(Canary()))
+        job = pausable.start(body, noted(Canary()))
+        fibre = job._fibre
+        job.resume()
+        return fibre
+
+    fibre = contextvars.copy_context().run(starter)
+    fields = "job value exc resumer context gr_context driver wait_ctx snapshot"
+    assert {name: getattr(fibre, name) for name in fields.split()} == dict.fromkeys(fields.split())
+    assert [ref() for ref in dead] == [None] * 3
+
+
+@native_only
+def test_an_idle_stack_keeps_nothing_of_the_driver_that_it_had():
+    seen = []
+
+    def body():
+        fibre = pausable.current_job()._fibre
+        seen.append((fibre, fibre.driver))
+        pausable.pause()
+
+    asyncio.run(pausable.run(body))
+    [(fibre, driver)] = seen
+    assert driver is not None
+    assert fibre.driver is None
+
+
+@native_only
+def test_a_context_that_a_token_holds_is_no_later_jobs():
+    var = contextvars.ContextVar("var", default="default")
+    token = pausable.start(var.set, "first").result()
+    assert var.get() == "first"
+    assert pausable.start(var.get).result() == "first"
+    with pytest.raises(ValueError, match="different Context"):
+        pausable.start(var.reset, token).result()
+
+
+@pytest.mark.parametrize("backend", ["native", "greenlet"])
+def test_a_job_that_ends_while_debug_mode_warns_of_its_resume_is_not_resumed_again(backend):
+    program = """
+        import pausable, warnings
+        def show(message, *_):
+            print(type(message).__name__, job.resume())
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        def outer():
+            try:
+                job.resume()
+            except pausable.JobStateError as exc:
+                return str(exc)[:46]
+        job = pausable.start(lambda: sorted([1], key=lambda _: pausable.pause()))
+        print(pausable.start(outer).result())
+        print(job.result(), pausable.thread_pool())
+    """
+    assert run(program, backend, PAUSABLE_DEBUG="1") == (
+        0,
+        "NativeFrameWarning True\ncannot resume job '<lambda>-1': it has ended; \n"
+        "[1] <JobPool paused=0 idle=2 max_size=None>\n",
+        "",
+    )
