@@ -44,10 +44,13 @@ def pytest_configure(config):
 def pytest_runtest_setup(item):
     from pausable import backend
 
-    if backend().name == "native" and item.get_closest_marker("greenlet_only") is not None:
+    native = backend().name == "native"
+    if native and item.get_closest_marker("greenlet_only") is not None:
         pytest.skip(
             'a limit of the native backend: docs/explanation/backends.md, "Beside greenlet"'
         )
+    if not native and item.get_closest_marker("native_only") is not None:
+        pytest.skip("of the native core: pytest --backend=native")
 
 
 @pytest.fixture(autouse=True, scope="module")

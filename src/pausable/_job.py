@@ -685,7 +685,7 @@ def _take(
 ) -> tuple[JobFibre, Callable[..., Any], tuple[Any, ...], dict[str, Any] | None]:
     """Return a native fibre although none is idle, and what to call on it."""
     fibre = pool.grow() if kind is JobFibre else pool.make_beside(JobFibre)
-    if type(fibre) is kind is not JobFibre:  # greenlet came meanwhile, in another thread
+    if type(fibre) is kind and kind is not JobFibre:  # greenlet came just now, in another thread
         pool.idle.append(fibre)
         fibre = pool.make_beside(JobFibre)
     if _watch.wanted.on:

@@ -195,7 +195,10 @@ class JobPool(Pool):
     def grow(self) -> JobFibre:
         """Return a fibre although `idle` is empty (for `launch`)."""
         self._reap()
-        fibre = list.pop(self.idle) if self.idle else self._make_one_more()
+        try:
+            fibre = list.pop(self._idle_again())
+        except IndexError:
+            fibre = self._make_one_more()
         self._park_if_lost()
         return fibre
 
@@ -212,19 +215,21 @@ class JobPool(Pool):
         return self._new_fibre()
 
     def _drop_strays(self) -> None:
-        """Forget fibres that are neither idle nor busy (`idle` is empty now).
+        """Forget fibres that are neither idle nor busy.
 
         Ctrl-C can hit a start when it has taken a fibre and has not noted it yet. They are not used
         again: if it was no Ctrl-C but a signal handler that starts a job, that start goes on.
         """
         busy = (State.PAUSED, State.RUNNING)
-        self._fibres = [fibre for fibre in self._fibres if fibre.state in busy]
+        idle = set(self._idle_again())
+        self._fibres = [each for each in self._fibres if each.state in busy or each in idle]
 
     def make_beside(self, kind: type[JobFibre]) -> JobFibre:
         """Return a fibre of another kind than the idle ones, for one job."""
         self._reap()
-        if self.idle and self.max_size is not None and len(self._fibres) >= self.max_size:
-            self.drop(list.pop(self.idle))
+        idle = self._idle_again()
+        if idle and self.max_size is not None and len(self._fibres) >= self.max_size:
+            self.drop(list.pop(idle))
         if self.max_size is None or len(self._fibres) < self.max_size:
             fibre = self._new_fibre(kind)
         else:
@@ -259,9 +264,10 @@ class JobPool(Pool):
         """Have at least `count` fibres idle, as far as `max_size` allows."""
         self._check_thread()
         self._reap()
+        idle = self._idle_again()
         most = sys.maxsize if self.max_size is None else self.max_size
-        while len(self.idle) < count and len(self._fibres) < most:
-            self.idle.append(self._new_fibre())
+        while len(idle) < count and len(self._fibres) < most:
+            idle.append(self._new_fibre())
         self._park_if_lost()
 
     def shrink(self, keep: int = 0) -> int:
@@ -272,7 +278,8 @@ class JobPool(Pool):
         _check_size("keep", keep, 0)
         self._check_thread()
         self._reap()
-        dropped, self.idle[:] = self.idle[keep:], self.idle[:keep]
+        idle = self._idle_again()
+        dropped = [list.pop(idle) for _ in range(len(idle) - keep)]
         gone = set(dropped)
         self._fibres = [fibre for fibre in self._fibres if fibre not in gone]
         for fibre in dropped:
@@ -387,18 +394,31 @@ class JobPool(Pool):
         self._set_aside.append(self.idle)
         self.idle = _Parked(self)
 
-    def _reap(self) -> None:
-        """Unwind lost jobs and use `idle` again."""
-        if self._set_aside or (type(self.idle) is _Watched and not wanted.on):
+    def _idle_again(self) -> list[JobFibre]:
+        """Return the list of idle fibres, in its place again.
+
+        Use what is returned, not `idle`: that may be set aside again at any time, by any thread, or
+        by a collection of garbage that finds a lost job.
+        """
+        while True:
+            idle = self.idle
+            in_vain = type(idle) is _Watched and not wanted.on
+            if not self._set_aside and type(idle) is not _Parked and not in_vain:
+                return idle
+            aside = list(self._set_aside)
+            parts = [fibre for part in [*aside, self.idle] for fibre in part]
             # Each once, and only if it is idle: two threads may have set the same list aside.
-            parts = [fibre for part in [*self._set_aside, self.idle] for fibre in part]
-            idle = [fibre for fibre in dict.fromkeys(parts) if fibre.state is State.ENDED]
-            self._set_aside.clear()
-            self.idle = self._as_needed([each for each in idle if type(each) is _job.kind])
-            for fibre in idle:
+            all_idle = [fibre for fibre in dict.fromkeys(parts) if fibre.state is State.ENDED]
+            self.idle = self._as_needed([each for each in all_idle if type(each) is _job.kind])
+            del self._set_aside[: len(aside)]  # what was added meanwhile is next
+            for fibre in all_idle:
                 if type(fibre) is not _job.kind:  # greenlet has come, and jobs run on that now
                     self._fibres.remove(fibre)
                     fibre.retire()
+
+    def _reap(self) -> None:
+        """Use `idle` again and unwind lost jobs, which may have it set aside again."""
+        self._idle_again()
         for _ in range(len(self._lost)):
             if not self._lost:  # the cleanup of one has started a job, which saw to the others
                 break

@@ -166,6 +166,54 @@ def test_a_cancelled_job_that_is_dropped_while_cleaning_up_goes_on_cleaning_up()
     assert log == ["first", "second"]
 
 
+@pytest.fixture
+def pool_with_a_chain(request):
+    """Make a pool with 2 idle fibres and 2 jobs: one is lost, whose cleanup drops the other."""
+
+    def dropping(held):
+        try:
+            pausable.pause()
+        finally:
+            held.clear()
+
+    pool = pausable.JobPool(max_size=request.param)
+    ends = [pool.start(pauses, 1) for _ in range(2)]
+    first = [pool.start(dropping, [pool.start(pauses, 1)])]
+    for job in ends:
+        assert job.resume()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        first.clear()
+        yield pool
+        pool.close(cancel=True)
+    assert pool.stats().size == 0
+
+
+@pytest.mark.hazard("H13")
+@pytest.mark.parametrize("pool_with_a_chain", [4], indirect=True)
+def test_a_lost_jobs_cleanup_may_drop_another_job_before_a_start(pool_with_a_chain):
+    pool = pool_with_a_chain
+    jobs = [pool.start(pauses, 1) for _ in range(4)]
+    with pytest.raises(pausable.NoJobsAvailable):
+        pool.start(pauses, 1)
+    assert pool.stats()[:4] == (4, 0, 4, 0)
+    assert set(pool.jobs()) == set(jobs)
+
+
+@pytest.mark.hazard("H13")
+@pytest.mark.parametrize("pool_with_a_chain", [8], indirect=True)
+def test_a_lost_jobs_cleanup_may_drop_another_job_before_fibres_are_reserved(pool_with_a_chain):
+    pool_with_a_chain.reserve(4)
+    assert pool_with_a_chain.stats()[:4] == (5, 4, 1, 0)
+
+
+@pytest.mark.hazard("H13")
+@pytest.mark.parametrize("pool_with_a_chain", [8], indirect=True)
+def test_a_lost_jobs_cleanup_may_drop_another_job_before_fibres_are_given_back(pool_with_a_chain):
+    assert pool_with_a_chain.shrink(keep=1) == 2
+    assert pool_with_a_chain.stats()[:4] == (2, 1, 1, 0)
+
+
 @pytest.mark.hazard("H13")
 def test_many_jobs_lost_at_once_are_all_unwound_and_no_fibre_is_used_twice():
     log = []

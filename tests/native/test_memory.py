@@ -11,10 +11,8 @@ import pytest
 import pausable
 from core._support import finish, pauses
 from native._support import needs_native, run
-from pausable._backend import NATIVE
 
 pytestmark = needs_native
-native_only = pytest.mark.skipif(not NATIVE, reason="of the native core")
 
 
 def deep_in_c(levels):
@@ -195,7 +193,7 @@ def test_where_no_address_space_is_left_a_start_is_refused_and_the_others_go_on(
     assert run(program) == (0, "no address space for 64 more st\n"[:30] + "\nTrue True\n", "")
 
 
-@native_only
+@pytest.mark.native_only
 def test_a_paused_job_takes_a_page_of_its_stack():
     with pausable.JobPool() as pool:
         jobs = [pool.start(pauses, 1) for _ in range(100)]
@@ -209,7 +207,7 @@ def test_a_paused_job_takes_a_page_of_its_stack():
         assert pool.stats().resident_bytes == 40 * 4096
 
 
-@native_only
+@pytest.mark.native_only
 def test_what_jobs_touched_counts_where_they_are_and_where_they_were():
     with pausable.JobPool() as pool:
         deep = pool.start(pausing_deep_in_c, 80)
@@ -222,7 +220,7 @@ def test_what_jobs_touched_counts_where_they_are_and_where_they_were():
         finish(was_deep)
 
 
-@native_only
+@pytest.mark.native_only
 def test_beyond_64_idle_stacks_deep_ones_are_given_back():
     with pausable.JobPool() as pool:
         jobs = [pool.start(lambda: (deep_in_c(60), pausable.pause())) for _ in range(200)]
@@ -235,7 +233,7 @@ def test_beyond_64_idle_stacks_deep_ones_are_given_back():
         assert [finish(pool.start(pauses, 1, n)) for n in range(200)] == list(range(200))
 
 
-@native_only
+@pytest.mark.native_only
 @pytest.mark.parametrize("how", ["in a context", "blocked", "while others wait", "cancelled"])
 def test_deep_idle_stacks_are_given_back_however_their_job_ends(how):
     def body():
@@ -259,7 +257,7 @@ def test_deep_idle_stacks_are_given_back_however_their_job_ends(how):
         assert pool.stats().resident_bytes <= 64 * (before // 200 + 4096) + 136 * 4 * 4096
 
 
-@native_only
+@pytest.mark.native_only
 def test_the_first_64_idle_stacks_and_shallow_ones_keep_what_they_touched():
     def body(levels):
         deep_in_c(levels)
@@ -276,7 +274,7 @@ def test_the_first_64_idle_stacks_and_shallow_ones_keep_what_they_touched():
         assert before[0] > 8 * 4096
 
 
-@native_only
+@pytest.mark.native_only
 def test_what_shrink_gives_back_is_unmapped_and_can_be_had_again():
     from pausable._native import stats
 
@@ -290,7 +288,7 @@ def test_what_shrink_gives_back_is_unmapped_and_can_be_had_again():
         assert stats()["mapped_bytes"] == mapped
 
 
-@native_only
+@pytest.mark.native_only
 def test_a_stack_of_a_size_of_its_own_is_used_for_jobs_that_need_it():
     with pausable.JobPool(stack_size_bytes=16 << 20) as pool:
         job = pool.start(pauses, 1)
@@ -338,7 +336,7 @@ def test_no_reference_is_left_by_a_hundred_thousand_jobs():
     assert run(program) == (0, "True\n", "")
 
 
-@native_only
+@pytest.mark.native_only
 def test_a_long_chain_of_ended_jobs_is_freed_without_recursion():
     job = None
     for _ in range(100_000):

@@ -20,9 +20,8 @@ import pytest
 
 import pausable
 from core._support import Canary, finish, pauses
-from pausable._fibre import NATIVE
 
-pytestmark = pytest.mark.skipif(not NATIVE, reason="of the native core (PAUSABLE_BACKEND=native)")
+pytestmark = pytest.mark.native_only
 
 var = contextvars.ContextVar("var", default="default")
 
