@@ -11,10 +11,8 @@ import pytest
 import pausable
 from core._support import Canary
 from native._support import needs_native, run
-from pausable._backend import NATIVE
 
 pytestmark = needs_native
-native_only = pytest.mark.skipif(not NATIVE, reason="of the native core")
 
 
 def test_a_callback_for_a_dropped_job_cannot_reach_it_by_its_pool():
@@ -99,7 +97,7 @@ def test_a_ctrl_c_at_a_failed_jobs_end_leaves_nothing_of_it_in_its_fibre():
     assert run(program) == (0, "at the end True ValueError()\nTrue True True\n", "")
 
 
-@native_only
+@pytest.mark.native_only
 def test_an_idle_stack_keeps_nothing_of_the_job_that_it_had():
     var = contextvars.ContextVar("var")
     dead = []
@@ -125,7 +123,7 @@ def test_an_idle_stack_keeps_nothing_of_the_job_that_it_had():
     assert [ref() for ref in dead] == [None] * 3
 
 
-@native_only
+@pytest.mark.native_only
 def test_an_idle_stack_keeps_nothing_of_the_driver_that_it_had():
     seen = []
 
@@ -140,7 +138,7 @@ def test_an_idle_stack_keeps_nothing_of_the_driver_that_it_had():
     assert fibre.driver is None
 
 
-@native_only
+@pytest.mark.native_only
 def test_a_context_that_a_token_holds_is_no_later_jobs():
     var = contextvars.ContextVar("var", default="default")
     token = pausable.start(var.set, "first").result()
