@@ -81,25 +81,6 @@ def test_a_core_that_fails_its_own_test_is_not_used():
 
 
 @needs_native
-def test_where_there_is_no_memory_for_its_own_test_greenlet_is_used():
-    program = """
-        import resource, sys
-        import asyncio, concurrent.futures, greenlet, inspect, json, traceback, uuid  # need memory
-        del sys.modules["greenlet"]
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * 4096
-        resource.setrlimit(resource.RLIMIT_AS, (used + (50 << 20),) * 2)
-        import pausable
-        print(*pausable.backend(), sep="|")
-        """
-    status, out, err = run(program, "auto")
-    assert (status, err) == (0, "")
-    assert out.startswith(
-        "greenlet|the native core's test of itself failed: MemoryError: no address space for 64"
-    )
-
-
-@needs_native
 def test_pausable_imports_no_greenlet_while_native_is_in_use():
     program = """
         import sys, pausable, pausable.openssl, pausable.engines, pausable.testing
