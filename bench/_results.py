@@ -57,12 +57,11 @@ class Row:
             return None
         return is_now >= float(limit) if relation == ">=" else is_now <= float(limit)
 
-    def against_goal(self, table: Table) -> str:
-        """Return how the goal is met or missed, as text."""
-        relation, limit, *unit = self.goal.split()
-        is_now = shown(self.best, table.unit) if unit else f"{digits(self.ratio)}x"
-        aim = shown(float(limit), table.unit) if unit else f"{limit}x"
-        return f"{self.who}, {self.what}: {is_now}, goal {relation} {aim}"
+    def against_goal(self) -> str:
+        """Return how the goal is met or missed, as text; close to it a digit more matters."""
+        unit = self.goal.split()[2:]
+        is_now = f"{self.best:.4g} {unit[0]}" if unit else f"{self.ratio:.3g}x"
+        return f"{self.who}, {self.what}: {is_now}, goal {self.goal}{'' if unit else 'x'}"
 
 
 @dataclass
@@ -232,8 +231,8 @@ def goals(table: Table) -> list[str]:
     met = [row for row in aimed if row.met()] if table.tells == "all" else []
     return [
         f"{len(aimed) - len(missed)} of {len(aimed)} goals met",
-        *(f"met: {row.against_goal(table)}" for row in met),
-        *(f"MISSED: {row.against_goal(table)}" for row in missed),
+        *(f"met: {row.against_goal()}" for row in met),
+        *(f"MISSED: {row.against_goal()}" for row in missed),
     ]
 
 
