@@ -119,3 +119,56 @@ attempt(job._fibre.retire)
 attempt(job._fibre.switch, int, (), None)
 assert job.resume() and job.result()
 """)
+
+
+@needs_native
+def test_contexts_blocks_and_guards_with_strange_contents_never_crash():
+    survives("""
+pool = pausable.JobPool()
+slots = ("_added", "_deleted", "_jobs", "_generation", "_wakers", "_fired", "_closed")
+
+def steps(ctx):
+    pausable.pause()
+    with pausable.pause_blocked() as block:
+        return pausable.can_pause()
+
+def drive(ctx):
+    job = pool.start_in(ctx, steps, ctx)
+    while not job.done():
+        job.resume()
+
+for slot in slots:
+    for value in (*odd, -1, 1 << 80, [1], {1: 2}):
+        ctx = pausable.WaitContext()
+        job = pool.start_in(ctx, pausable.pause)
+        attempt(setattr, ctx, slot, value)
+        attempt(job.resume)
+        attempt(drive, ctx)
+    ctx = pausable.WaitContext()
+    delattr(ctx, slot)
+    attempt(drive, ctx)
+    ctx._live = {}
+for value in odd:
+    for kind in (_native.Block, _native.Guard, pausable.guarded, pausable.pause_blocked):
+        attempt(kind, value)
+        made = kind.__new__(kind)
+        attempt(made.__enter__, value)
+        attempt(made.__enter__)
+        attempt(made.__exit__, value)
+        attempt(made.__exit__, value, value, value)
+        attempt(made.__init__, value)
+    attempt(setattr, pool, "thread", value)
+    attempt(pool.start, int)
+    pool.thread = pausable.thread_pool().thread
+    for name in ("block", "wait_in"):
+        attempt(getattr(_job.JobFibre, name), value, 1)
+        attempt(getattr(_job.JobFibre(pool, depth=0, transient=False), name), value)
+    attempt(_native.take_over, value)
+    attempt(_job.Job.result, value)
+    attempt(setattr, _job.JobFibre(pool, depth=0, transient=False), "blocks", value)
+fibre = _job.JobFibre(pool, depth=0, transient=False)
+for by in (-1, 1 << 62, 1 << 62, 1 << 62, -(1 << 63), 1 << 80):
+    attempt(fibre.block, by)
+    assert fibre.blocks >= 0, fibre.blocks
+pausable._native.bind_wait_context(pausable.WaitContext)
+""")
