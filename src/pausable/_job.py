@@ -272,7 +272,7 @@ def pause() -> bool:
     Differs: it tells whether it paused; OpenSSL returns 1 in both cases.
     """
     fibre = here = current()
-    if type(fibre) is not kind:
+    if type(fibre) is not kind or fibre.state is not RUNNING:  # what dies with a call is in no job
         fibre = current_fibre()
         if fibre is None:
             return _watch.outside_jobs()

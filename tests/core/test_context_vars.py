@@ -243,3 +243,12 @@ def test_a_lost_job_publishes_nothing_to_whoever_unwinds_it():
         pausable.start(body)
     pausable.start(int)
     assert var.get() == "outside"
+
+
+def test_each_job_on_a_used_stack_sees_its_own_starters_variables():
+    with pausable.JobPool(max_size=1) as pool:
+        pool.start(int)
+        for value in ("first", "second"):
+            var.set(value)
+            assert pool.start(var.get).result() == value
+        assert contextvars.Context().run(pool.start, var.get, "unset").result() == "unset"

@@ -358,3 +358,17 @@ def test_print_stack_shows_name_state_and_place(capsys):
 def test_positional_and_keyword_names_of_our_own_reach_the_call():
     job = pausable.start(lambda **kw: kw, fn=1, self=2, pool=3, wait_ctx=4)
     assert job.result() == {"fn": 1, "self": 2, "pool": 3, "wait_ctx": 4}
+
+
+def test_what_dies_with_a_call_that_has_ended_is_in_no_job():
+    class Argument:
+        def __del__(self):
+            seen.append((pausable.current_job(), pausable.can_pause(), pausable.pause()))
+
+    def body(_argument):
+        pausable.pause()
+
+    seen = []
+    job = pausable.start(body, Argument())
+    assert job.resume()
+    assert seen == [(None, False, False)]

@@ -172,3 +172,34 @@ for by in (-1, 1 << 62, 1 << 62, 1 << 62, -(1 << 63), 1 << 80):
     assert fibre.blocks >= 0, fibre.blocks
 pausable._native.bind_wait_context(pausable.WaitContext)
 """)
+
+
+@needs_native
+def test_a_stack_that_is_in_use_is_not_used_for_another_job():
+    survives("""
+pool = pausable.thread_pool()
+for turn in range(20):
+    job = pausable.start(pausable.pause)
+    pool.idle.append(job._fibre)
+    attempt(pausable.start, int)
+    assert job.resume() and job.result()
+""")
+
+
+@needs_native
+def test_a_stack_of_another_thread_is_not_entered():
+    survives("""
+import threading
+
+def elsewhere():
+    attempt(_job.launch, pool, None, None, int, (), None)
+    attempt(fibre.switch, int, (), None)
+
+pool = pausable.JobPool(init_size=1)
+fibre = pool.idle[0]
+for turn in range(10):
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert pool.start(int, "3").result() == 3
+""")

@@ -11,6 +11,7 @@ import pytest
 import pausable
 from core._support import Canary
 from native._support import needs_native, run
+from pausable._job import launch
 
 pytestmark = needs_native
 
@@ -136,6 +137,23 @@ def test_an_idle_stack_keeps_nothing_of_the_driver_that_it_had():
     [(fibre, driver)] = seen
     assert driver is not None
     assert fibre.driver is None
+
+
+@pytest.mark.native_only
+def test_a_start_that_fails_leaves_its_stack_idle_and_empty():
+    class Fails:
+        context = contextvars.copy_context()
+
+        @property
+        def outermost(self):
+            raise LookupError
+
+    with pausable.JobPool(max_size=1, init_size=1) as pool:
+        [fibre] = pool.idle
+        with pytest.raises(LookupError):
+            launch(pool, None, Fails(), int, (), None)
+        assert (pool.idle, fibre.driver, fibre.job, fibre.context) == ([fibre], None, None, None)
+        assert pool.start(int, "3").result() == 3
 
 
 @pytest.mark.native_only
