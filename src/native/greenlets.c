@@ -3,7 +3,9 @@
  * greenlet takes all stacks of a thread to be parts of one, in the order of their addresses: to switch
  * it copies the part between two addresses away. A stack of ours is elsewhere. So:
  *
- * - Greenlets that are made, used and ended between two pauses of a job harm nobody.
+ * - Greenlets that are made, used and ended between two pauses of a job harm nobody, if the job was
+ *   entered from the thread's own stack. If from a greenlet whose stack is at lower addresses than
+ *   the job's (not in the main thread, whose stack is above all), greenlet takes that for the inner.
  * - A job that is set aside inside another greenlet than the one that entered it would come back to
  *   memory that greenlet has used otherwise meanwhile. That is refused, at the pause.
  * - That a job switches to a greenlet outside of it cannot be noticed here. So new jobs run on greenlet

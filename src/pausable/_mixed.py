@@ -89,9 +89,10 @@ def _give_way() -> None:
         setattr(_job, name, getattr(_fibre_greenlet, name))
     setattr(_watch, "FibreExit", _fibre_greenlet.FibreExit)  # noqa: B010  # no part of its interface
     _job.kind = _kind[0]
+    # In this order, for other threads start and end jobs meanwhile: native fibres become idle no
+    # more, then those that are idle are taken away, then nobody asks any more whether to come here.
     bind_hooks(
         {
-            "elsewhere": _job.reference["launch"],
             "given_way": True,
             "outside": _job.reference["pause"],
             "refuse_resume": _resume_on_greenlet,
@@ -99,6 +100,7 @@ def _give_way() -> None:
     )
     for pool in all_pools():
         pool.park()
+    bind_hooks({"elsewhere": _job.reference["launch"]})
     _make_calls()
 
 

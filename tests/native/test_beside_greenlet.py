@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from native._support import needs_native, run
+from native.late import run_programs
 
 pytestmark = needs_native
 
@@ -309,6 +310,32 @@ print(seen)
     assert run(program, "auto") == (0, f"{[('GreenletJobFibre', True)] * 2}\n", "")
 
 
+def test_a_start_while_another_thread_takes_the_idle_native_fibres_away():
+    program = f"""
+{STEPS}
+import threading
+reached, gone_on = threading.Event(), threading.Event()
+def at_pools(frame, event, arg):
+    if frame.f_code.co_name == "all_pools":
+        reached.set()
+        gone_on.wait()
+def notice():
+    sys.settrace(at_pools)
+    print(pausable.start(steps, 0, "noticed").result())
+print(pausable.start(steps, 0, "native").result())      # its fibre is idle now
+import greenlet
+thread = threading.Thread(target=notice)
+thread.start()
+reached.wait()
+try:
+    print(kind(pausable.start(steps, 1)))
+finally:
+    gone_on.set()
+    thread.join()
+"""
+    assert run(program, "auto") == (0, "native\nGreenletJobFibre\nnoticed\n", "")
+
+
 def test_loops_drive_both_kinds_side_by_side():
     pytest.importorskip("trio")
     program = f"""
@@ -464,3 +491,7 @@ print(native.resume(), other.resume())
 pool.close()
 """
     assert run(program, "auto") == (0, "True True\nTrue True\n", "")
+
+
+def test_random_jobs_of_both_kinds_are_all_unwound():
+    assert run_programs(range(12)) == []
