@@ -220,7 +220,15 @@ block_dealloc(Block *self)
     Py_TYPE(self)->tp_free(self);
 }
 
+/* A copy has not been entered. */
+static PyObject *
+block_reduce(Block *self, PyObject *Py_UNUSED(none))
+{
+    return Py_BuildValue("O()", Py_TYPE(self));
+}
+
 static PyMethodDef block_methods[] = {
+    {"__reduce__", (PyCFunction)block_reduce, METH_NOARGS, NULL},
     {"__enter__", (PyCFunction)block_enter, METH_NOARGS, "Block pausing of the running job."},
     {"__exit__", (PyCFunction)(void (*)(void))block_exit, METH_FASTCALL, "Undo that."},
     {NULL},

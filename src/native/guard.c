@@ -105,7 +105,14 @@ guard_dealloc(Guard *self)
     block_dealloc(&self->block);
 }
 
+static PyObject *
+guard_reduce(Guard *self, PyObject *Py_UNUSED(none))
+{
+    return Py_BuildValue("O(O)", Py_TYPE(self), self->lock != NULL ? self->lock : Py_None);
+}
+
 static PyMethodDef guard_methods[] = {
+    {"__reduce__", (PyCFunction)guard_reduce, METH_NOARGS, NULL},
     {"__enter__", (PyCFunction)guard_enter, METH_NOARGS, "Block pausing, and take the lock."},
     {"__exit__", (PyCFunction)(void (*)(void))guard_exit, METH_FASTCALL, "Release it, and unblock."},
     {NULL},

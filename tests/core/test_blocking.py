@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
+import pickle
 import threading
 import weakref
 
@@ -90,6 +92,23 @@ def test_a_block_that_is_never_left_is_garbage_with_its_job():
     del canary
     gc.collect()
     assert alive() is None
+
+
+def test_a_copy_is_one_more_block():
+    lock = contextlib.nullcontext()
+    for made in (pausable.pause_blocked(), pausable.guarded(lock)):
+        for other in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+
+            def body(entered=made, other=other):
+                with entered, other:
+                    pass
+                with other:
+                    return pausable.pause()
+
+            assert type(other) is type(made)
+            assert pausable.start(body).result() is False
+    with pytest.raises(TypeError, match="lock"):
+        copy.deepcopy(pausable.guarded(threading.Lock()))
 
 
 def test_a_guard_is_garbage_with_its_lock():
