@@ -92,8 +92,10 @@ def resident_kb(pid: int | str = "self") -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
-def in_fresh_process(script: str, *arguments: object, timeout_s: float = 300) -> dict:
-    """Return the JSON that a script prints, run in a process of its own.
+def in_fresh_process(
+    script: str, *arguments: object, timeout_s: float = 300, env: dict[str, str] | None = None
+) -> dict:
+    """Return the JSON that a script prints, run in a process of its own, with `env` besides ours.
 
     Raises:
         Absent: it failed; the message is the last line that it said.
@@ -101,7 +103,12 @@ def in_fresh_process(script: str, *arguments: object, timeout_s: float = 300) ->
     command = [sys.executable, script, *map(str, arguments)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=timeout_s
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            env={**os.environ, **(env or {})},
         )
     except subprocess.TimeoutExpired:
         raise Absent(f"not done after {timeout_s:g} s") from None
