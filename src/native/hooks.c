@@ -1,5 +1,5 @@
 /* What the core takes over from pausable._job, and what it gives to it. */
-#include "job.h"
+#include "drive.h"
 
 PyObject *no_vars;
 job_hooks hooks;
@@ -23,6 +23,7 @@ static PyMethodDef builtins[] = {
     {"current_fibre", (PyCFunction)(void (*)(void))native_current_fibre, METH_FASTCALL, NULL},
     {"current_job", (PyCFunction)(void (*)(void))native_current_job, METH_FASTCALL, NULL},
     {"can_pause", (PyCFunction)(void (*)(void))native_can_pause, METH_FASTCALL, NULL},
+    {"run", (PyCFunction)(void (*)(void))native_run, METH_FASTCALL | METH_KEYWORDS, NULL},
 };
 
 /* Return the builtin that does what a function of the reference does, with its text and module. */
@@ -31,7 +32,7 @@ instead_of(PyObject *Py_UNUSED(module), PyObject *reference)
 {
     static const char *const signatures[] = {"fn, /, *args, **kwargs",
                                              "pool, wait_ctx, driver, fn, args, kwargs, /",
-                                             "", "", "", ""};
+                                             "", "", "", "", "fn, /, *args, **kwargs"};
     PyObject *name = PyObject_GetAttrString(reference, "__name__");
     PyObject *doc = name != NULL ? PyObject_GetAttrString(reference, "__doc__") : NULL;
     PyObject *in = doc != NULL ? PyObject_GetAttrString(reference, "__module__") : NULL;
