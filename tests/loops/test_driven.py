@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import sys
 import threading
@@ -248,6 +249,50 @@ def test_what_a_coroutine_raises_when_it_is_closed_is_raised_in_the_job(run_loop
         gc.collect()
         assert seen == ["not now"] * 2
         assert driven() == 0
+
+    run_loop(main())
+
+
+def test_generator_exit_of_what_is_awaited_is_the_runs_own(run_loop):
+    seen = []
+
+    async def gives_up():
+        raise GeneratorExit
+
+    def body():
+        try:
+            pausable.wait_for(gives_up())
+        except BaseException as exc:
+            seen.append(type(exc))
+            raise
+
+    async def main():
+        with pytest.raises(GeneratorExit):
+            pausable.run(body).send(None)
+        assert seen == [pausable.JobCancelled]
+        assert driven() == 0
+
+    run_loop(main())
+
+
+def test_a_coroutine_that_is_not_begun_when_its_job_is_closed_is_closed_too(run_loop):
+    jobs = []
+
+    def body(coroutine):
+        jobs.append(pausable.current_job())
+        pausable.pause()
+        pausable.wait_for(coroutine)
+
+    async def main():
+        coroutine = tick()
+        task = asyncio.ensure_future(pausable.run(body, coroutine))
+        await tick()
+        jobs[0].resume()  # not by its driver, which does not know yet
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+        jobs[0].close()
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+        with pytest.raises(pausable.JobCancelled):
+            await task
 
     run_loop(main())
 
