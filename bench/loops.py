@@ -1,9 +1,9 @@
 """What a call that pauses once costs in an event loop, next to its peers, in one run.
 
-    python bench/loops.py [--speed] [--memory] [--latency] [--quick] [--loop asyncio|uvloop]
-                          [--rounds N] [--json FILE]
+    python bench/loops.py [--speed] [--floor] [--memory] [--latency] [--quick]
+                          [--loop asyncio|uvloop] [--rounds N] [--json FILE]
 
-Without a part's name, all three parts. Exit code 1 if a result is wrong, never for a missed goal.
+Without a part's name, all four parts. Exit code 1 if a result is wrong, never for a missed goal.
 
 Speed. One operation: a future is made that the loop completes in its next turn (`call_soon`),
 synchronous code waits for it, and its value is what the operation returns.
@@ -24,6 +24,21 @@ Two forms: one operation after another in one task; and 100 tasks at once (gathe
 A ratio is a peer's time divided by ours, so more than 1 is in our favour. Each variant runs its own
 copy of the loop's code: shared code objects would make the interpreter's inline caches polymorphic
 and slow all sides. Times are the best of many short repetitions, taken in turns.
+
+Floor. What a call that waits once costs next to a coroutine that waits once, on each backend, in
+processes of their own that no peer (and so no greenlet of others) is in. The same operation and the
+same two forms:
+
+    coroutine           await operation(); operation: await future
+    wait_for            await run(fn); fn: wait_for(future)
+    coroutine's         await run(fn); fn: wait_for(operation())
+    waker               await run(fn); fn: a waker of the job's wait context, fired by call_soon;
+                        pause() until it was
+    no wait             await run(fn); fn returns: what a run costs that needs no loop
+
+A ratio is to the coroutine of the same process; `wait_for` is aimed to be at most 1.3 on the
+native backend. Times are of whole operations, the loop's own turns in them: a tick of asyncio's
+loop is most of a coroutine that waits alone, less of one of 100 at once, and little on uvloop.
 
 Memory. KB of resident memory for each of 100,000 calls that are paused at once on one loop, each in
 a task of its own, above the process before them; each kind in a fresh process. `native` is what
@@ -263,6 +278,96 @@ def speed(options: argparse.Namespace, results: Results) -> None:
     loop.close()
 
 
+# -- floor -----------------------------------------------------------------------------------------
+
+
+def no_wait(_loop):
+    from pausable import run
+
+    def fn():
+        return VALUE
+
+    def operation():
+        return run(fn)
+
+    return operation
+
+
+def waker(loop):
+    from pausable import current_job, pause, run
+
+    def fn():
+        with current_job().wait_ctx.waker() as wake:
+            loop.call_soon(wake.wake)
+            while not wake.is_set():
+                pause()
+        return VALUE
+
+    def operation():
+        return run(fn)
+
+    return operation
+
+
+def of_coroutine(loop):
+    from pausable import run, wait_for
+
+    wait = fresh(native(loop))
+
+    def fn():
+        return wait_for(wait())
+
+    def operation():
+        return run(fn)
+
+    return operation
+
+
+FLOOR: dict[str, Callable] = {
+    "coroutine": native,
+    "wait_for": pausable,
+    "coroutine's": of_coroutine,
+    "waker": waker,
+    "no wait": no_wait,
+}
+FLOOR_GOAL = 1.3  # wait_for on the native backend: so many times the coroutine
+
+
+def floor_here(loop_name: str, rounds: int) -> dict[str, list[float]]:
+    """Return ns of each operation, in each form: "who, form"; in this process."""
+    loop = new_loop(loop_name)
+    made = {who: in_asyncio(make)(loop) for who, make in FLOOR.items()}
+    variants = {
+        f"{who}/{form}": variant
+        for who, forms in made.items()
+        for form, variant in zip(FORMS, forms, strict=True)
+    }
+    times = in_turns(variants, rounds, number=5 * AT_ONCE)  # the first of them meet cold caches
+    loop.close()
+    return times
+
+
+def floor(options: argparse.Namespace, results: Results) -> None:
+    for backend in ("native", "greenlet"):
+        arguments = "--floor-here", "--loop", options.loop, "--rounds", options.rounds
+        try:
+            times = in_fresh_process(__file__, *arguments, backend=backend)
+        except Absent as exc:
+            results.absent[f"floor, {backend}"] = str(exc)
+            continue
+        table = results.table(
+            f"{backend}, next to a coroutine",
+            ratio="its cost / the coroutine's",
+            worse="higher",
+            note="Calls that wait once, next to a coroutine that does.",
+        )
+        for who in FLOOR:
+            for form in FORMS:
+                ns, of = times[f"{who}/{form}"], times[f"coroutine/{form}"]
+                goal = f"<= {FLOOR_GOAL:g}" if (who, backend) == ("wait_for", "native") else None
+                table.add(who, form, ns, ratio_of(ns, of), goal)
+
+
 # -- memory ----------------------------------------------------------------------------------------
 
 
@@ -487,17 +592,21 @@ def latency(options: argparse.Namespace, results: Results) -> None:
 
 
 def main() -> int:
-    parts = {"speed": speed, "memory": memory, "latency": latency}
+    parts = {"speed": speed, "floor": floor, "memory": memory, "latency": latency}
     parser = parser_of(__doc__, parts)
     rounds_option(parser, 100, 10)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--memory-of", choices=MEMORY, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--floor-here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     try:
         new_loop(options.loop).close()
     except ImportError as exc:
         parser.error(f"{options.loop} is absent: {exc}")
+    if options.floor_here:
+        print(json.dumps(floor_here(options.loop, options.rounds)))
+        return 1 if wrong else 0
     if options.memory_of:
         print(json.dumps(memory_of(options.memory_of, options.loop, options.count)))
         return 1 if wrong else 0

@@ -6,7 +6,7 @@
  *   messages are as there.
  * - What it stands in for is kept, and is asked in what is rare: see `refer`.
  */
-#include "job.h"
+#include "drive.h"
 
 typedef struct {
     const char *of; /* a class; NULL: a function of a module */
@@ -25,6 +25,7 @@ static stand_in stand_ins[] = {
     {NULL, {"current_job", FAST(native_current_job), METH_FASTCALL}, "()", &references.current_job},
     {NULL, {"can_pause", FAST(native_can_pause), METH_FASTCALL}, "()", &references.can_pause},
     {NULL, {"current_wait_ctx", FAST(native_current_wait_ctx), METH_FASTCALL}, "()", &references.current_wait_ctx},
+    {NULL, {"run", FAST(native_run), METH_FASTCALL | METH_KEYWORDS}, "(fn, /, *args, **kwargs)"},
     {NULL, {"ASYNC_block_pause", FAST(native_block_pause), METH_FASTCALL}, "()"},
     {NULL, {"ASYNC_unblock_pause", FAST(native_unblock_pause), METH_FASTCALL}, "()"},
     {"JobFibre", {"block", (PyCFunction)fibre_block_by, METH_O}, "($self, by, /)"},

@@ -1,5 +1,5 @@
 /* What the core takes over from pausable._job, and what it gives to it. */
-#include "job.h"
+#include "drive.h"
 
 PyObject *no_vars;
 job_hooks hooks;

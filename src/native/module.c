@@ -1,5 +1,5 @@
 /* The module pausable._native. */
-#include "job.h"
+#include "drive.h"
 
 #include <unistd.h>
 
@@ -84,6 +84,9 @@ static PyMethodDef functions[] = {
     {"take_over", take_over, METH_O, "Have the methods of a class done by the core."},
     {"bind_wait_context", bind_wait_context, METH_O, "Take over the type WaitContext."},
     {"make_job_type", make_job_type, METH_O, "Return the type Job, made from the reference."},
+    {"await_here", await_here, METH_O, "Wait in a job for what its driver awaits, or NOT_HERE."},
+    {"bind_asyncio", bind_asyncio, METH_O, "Take over functions of pausable.loops._asyncio."},
+    {"bind_run", bind_run, METH_O, "Take over functions of pausable.loops._entry."},
     {"watch_greenlet", watch_greenlet, METH_VARARGS, "Take over greenlet.getcurrent."},
     {"set_thread_pool", set_thread_pool, METH_O, "Set or take away this thread's default pool."},
     {NULL},
@@ -153,16 +156,23 @@ module_exec(PyObject *m)
     }
     if (PyType_Ready(&Stack_Type) < 0 || PyType_Ready(&Thread_Type) < 0 ||
         PyType_Ready(&Fibre_Type) < 0 || PyType_Ready(&Pool_Type) < 0 ||
-        PyType_Ready(&Block_Type) < 0 || PyType_Ready(&Guard_Type) < 0 || contexts_are_known() < 0)
+        PyType_Ready(&Block_Type) < 0 || PyType_Ready(&Guard_Type) < 0 ||
+        PyType_Ready(&Hub_Type) < 0 || PyType_Ready(&Drive_Type) < 0 ||
+        PyType_Ready(&Until_Type) < 0 || contexts_are_known() < 0)
         return -1;
     if (FibreError == NULL)
         FibreError = PyErr_NewException("pausable._native.FibreError", PyExc_RuntimeError, NULL);
-    if (FibreError == NULL || PyModule_AddObjectRef(m, "FibreError", FibreError) < 0 ||
+    if (not_here == NULL)
+        not_here = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    if (not_here == NULL || PyModule_AddObjectRef(m, "NOT_HERE", not_here) < 0 || FibreError == NULL ||
+        PyModule_AddObjectRef(m, "FibreError", FibreError) < 0 ||
         PyModule_AddObjectRef(m, "Stack", (PyObject *)&Stack_Type) < 0 ||
         PyModule_AddObjectRef(m, "Fibre", (PyObject *)&Fibre_Type) < 0 ||
         PyModule_AddObjectRef(m, "Pool", (PyObject *)&Pool_Type) < 0 ||
         PyModule_AddObjectRef(m, "Block", (PyObject *)&Block_Type) < 0 ||
         PyModule_AddObjectRef(m, "Guard", (PyObject *)&Guard_Type) < 0 ||
+        PyModule_AddObjectRef(m, "HubFields", (PyObject *)&Hub_Type) < 0 ||
+        PyModule_AddObjectRef(m, "DriveFields", (PyObject *)&Drive_Type) < 0 ||
         PyModule_AddIntConstant(m, "MIN_STACK_BYTES", STACKMEM_MIN) < 0 ||
         PyModule_AddIntConstant(m, "MAX_STACK_BYTES", STACKMEM_MAX) < 0)
         return -1;

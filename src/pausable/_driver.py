@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pausable._job import pause
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pausable._job import Job
     from pausable._wait_context import WaitContext
 
-__all__ = ["Driver"]
+__all__ = ["NO_SLOTS", "Driver"]
+
+#: Fields are in a dict, or a base class of the native core has them.
+NO_SLOTS: Final[tuple[str, ...]] = ()
 
 
 class Driver(ABC):
@@ -25,6 +28,8 @@ class Driver(ABC):
 
     Threads: the loop's, except `interrupt`.
     """
+
+    __slots__ = NO_SLOTS
 
     #: What the job wants awaited, until the driver takes it.
     awaited: Any = None

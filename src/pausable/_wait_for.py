@@ -7,16 +7,20 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pausable import _watch
 from pausable._clock import monotonic
 from pausable._driver import Driver, discard
+from pausable._fibre import NATIVE
 from pausable._job import JobFibre, current_fibre, current_wait_ctx, pause
 from pausable._patience import check_timeout
 from pausable._timer import call_later
 from pausable._waker import Waker
 from pausable.errors import WouldDeadlock
+
+if TYPE_CHECKING or NATIVE:
+    from pausable._native import NOT_HERE, await_here
 
 __all__ = ["Completable", "wait_for"]
 
@@ -60,6 +64,10 @@ def wait_for(awaited: Completable[T] | Awaitable[T], timeout_s: float | None = N
             no loop is here to await it, or its loop runs in another thread.
         TypeError: `awaited` is neither a future nor an awaitable.
     """
+    if NATIVE and timeout_s is None:
+        value: T = await_here(awaited)  # what is usual
+        if value is not NOT_HERE:
+            return value
     fibre = current_fibre()
     driver = None
     if fibre is not None and not (fibre.alert and _is_cut_off(fibre)):

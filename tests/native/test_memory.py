@@ -336,6 +336,59 @@ def test_no_reference_is_left_by_a_hundred_thousand_jobs():
     assert run(program) == (0, "True\n", "")
 
 
+def test_no_reference_is_left_by_twenty_thousand_runs():
+    program = """
+        import asyncio, gc, sys, pausable
+        class Thing: pass
+        thing = Thing()
+        async def value(result):
+            await asyncio.sleep(0)
+            return result
+        async def main():
+            loop = asyncio.get_running_loop()
+            def waits(arg, *, named):
+                future = loop.create_future()
+                loop.call_soon(future.set_result, arg)
+                return pausable.wait_for(future)
+            def fails(arg):
+                future = loop.create_future()
+                loop.call_soon(future.set_exception, ValueError(arg))
+                return pausable.wait_for(future)
+            def polls(arg):
+                pausable.wait_for(value(arg))
+                pausable.pause()
+                return arg
+            async def cancelled():
+                task = loop.create_task(pausable.run(pausable.wait_for, loop.create_future()))
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+            def closed():
+                coroutine = pausable.run(pausable.wait_for, loop.create_future())
+                coroutine.send(None)
+                coroutine.close()
+            async def many(count):
+                for _ in range(count):
+                    await pausable.run(waits, thing, named=thing)
+                    await asyncio.gather(pausable.run(fails, thing), return_exceptions=True)
+                    await pausable.run(polls, thing)
+                    await pausable.run(str, thing)
+                    await cancelled()
+                    closed()
+            def counts():
+                gc.collect()
+                held = thing, waits, fails, polls, value, loop, loop._pausable_hub, pausable.Job
+                drives = sum(type(each).__name__ == "AsyncioDrive" for each in gc.get_objects())
+                return [sys.getrefcount(each) for each in held], drives
+            await many(50)
+            before = counts()
+            await many(3_500)
+            print(before == counts(), before[1], loop._pausable_hub.driven)
+        asyncio.run(main())
+    """
+    assert run(program) == (0, "True 0 0\n", "")
+
+
 @pytest.mark.native_only
 def test_a_long_chain_of_ended_jobs_is_freed_without_recursion():
     job = None

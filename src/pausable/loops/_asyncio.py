@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from types import CoroutineType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
 from pausable import _running_loop
-from pausable._fibre import current
+from pausable._driver import NO_SLOTS, discard
+from pausable._fibre import NATIVE, current
 from pausable._job import Job, JobFibre
 from pausable.errors import JobCancelled
 from pausable.loops._asyncio_cancel import (
@@ -31,10 +32,12 @@ from pausable.loops._asyncio_cancel import (
     CancelledError,
     TaskRequest,
     cancelling,
+    current_task,
     of_scope,
     scopes_deadline,
     uncancel,
 )
+from pausable.loops._asyncio_fields import DriveFields
 from pausable.loops._asyncio_hub import AsyncioHub, Turn, current_hub
 from pausable.loops._drive import Drive, context_of_task
 from pausable.loops._hub import TURNS
@@ -49,23 +52,14 @@ FUTURES: Final = frozenset({asyncio.Future, asyncio.Task})
 _running_loop.notice()
 
 
-class AsyncioDrive(Drive):
+class AsyncioDrive(DriveFields, Drive):
     """Resumes one job in an asyncio task."""
+
+    __slots__ = NO_SLOTS
 
     hub: AsyncioHub
     #: The task's cancellation, while the job is being unwound for it.
-    cancellation: CancelledError | None = None
-
-    _awaiting = False  # directly: only the task's cancellation can end that
-    _interrupted = False
-    _cancelling = 0  # how often the task was already being cancelled when the job began
-    _deadline: asyncio.TimerHandle | None = None
-    _late: TaskRequest | None = None  # a cancellation that came together with a value
-    _shield: asyncio.Future[Any] | None = None  # what cleanup code awaits
-    # Weak references: the job's stack leads to this object, and no collector looks in there. What
-    # led on to the task would keep the job from being noticed when its task is gone.
-    _task: Callable[[], asyncio.Task[Any] | None] = staticmethod(lambda: None)
-    _waiter: Callable[[], asyncio.Future[None] | None] = staticmethod(lambda: None)
+    cancellation: CancelledError | None
 
     # -- for the job -----------------------------------------------------------------------------
 
@@ -116,18 +110,21 @@ class AsyncioDrive(Drive):
 
     # -- driving ---------------------------------------------------------------------------------
 
-    async def until_done(  # noqa: PLR0912  # a call less each, for what every await goes through
+    async def drive_on(  # noqa: PLR0912  # a call less each, for what every await goes through
         self, job: Job[Any], fibre: JobFibre
     ) -> None:
+        """Resume a paused job until it has ended, from its first pause or a later one."""
         hub = self.hub
-        hub.driven += 1
-        task = asyncio.current_task(hub.loop)
-        if task is not None:
-            self._task = ref(task)
-            if COUNTED and (count := cancelling(task)):
-                # A cancellation that was not raised yet will be raised in here.
-                self._cancelling = count - bool(getattr(task, "_must_cancel", False))
-        del task
+        if not self.counted:
+            self.counted = True
+            hub.driven += 1
+            task = current_task(hub.loop)
+            if task is not None:
+                self._task = ref(task)
+                if COUNTED and (count := cancelling(task)):
+                    # A cancellation that was not raised yet will be raised in here.
+                    self._cancelling = count - bool(getattr(task, "_must_cancel", False))
+            del task
         try:
             while True:
                 awaited = self.awaited
@@ -159,13 +156,28 @@ class AsyncioDrive(Drive):
                 if fibre.cancel is not None:
                     self._bound(job, fibre)
         finally:
+            self.counted = False
             hub.driven -= 1
-            if self._interrupted:
-                self._forget_interruption()
-            if self.cancellation is not None:
-                self._forget_what_is_over(job)
-            if job._fibre is not None or self.ctx is not None or self._deadline is not None:
-                self.end(job, fibre)
+            if (
+                job._fibre is not None
+                or self.ctx is not None
+                or self.cancellation is not None
+                or self._interrupted
+                or self._deadline is not None
+            ):
+                self.leave(job, fibre)
+
+    if TYPE_CHECKING or not NATIVE:
+        until_done = drive_on
+
+    def leave(self, job: Job[Any], fibre: JobFibre) -> None:
+        """Do what is due when the job has ended, or will not be driven any more."""
+        if self._interrupted:
+            self._forget_interruption()
+        if self.cancellation is not None:
+            self._forget_what_is_over(job)
+        if job._fibre is not None or self.ctx is not None or self._deadline is not None:
+            self.end(job, fibre)
 
     def _forget_what_is_over(self, job: Job[Any]) -> None:
         """Do not end the task by the cancellation of a scope in the job, which was left."""
@@ -359,3 +371,25 @@ def new_drive() -> AsyncioDrive:
     """
     context = current().gr_context
     return AsyncioDrive(current_hub(), context_of_task() if context is None else context)
+
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import bind_asyncio
+
+    new_drive = bind_asyncio(
+        {
+            "cancelling": cancelling,
+            "coroutine_type": CoroutineType,
+            "current_tasks": asyncio.tasks._current_tasks,
+            "discard": discard,
+            "done": asyncio.Future.done,
+            "drive_type": AsyncioDrive,
+            "future_type": asyncio.Future,
+            "get_loop": asyncio.Future.get_loop,
+            "get_running_loop": asyncio.get_running_loop,
+            "new_drive": new_drive,
+            "nobody": lambda: None,
+            "task_type": asyncio.Task,
+            "turns": TURNS,
+        }
+    )

@@ -9,6 +9,7 @@ from weakref import ref
 
 from pausable import _report
 from pausable._pool import all_pools
+from pausable.loops._asyncio_fields import HubFields
 from pausable.loops._hub import Hub
 
 __all__ = ["AsyncioHub", "Turn", "current_hub"]
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 NEVER_S: Final = 1e9
 
 
-class AsyncioHub(Hub):
+class AsyncioHub(HubFields, Hub):
     """The drivers of one asyncio loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -8,11 +8,11 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pausable import _report
-from pausable._driver import Driver
+from pausable._driver import NO_SLOTS, Driver
 from pausable._fibre import current
 from pausable._job import Job, JobFibre, launch
 from pausable._thread_local import get_ident
-from pausable.errors import NoJobsAvailable
+from pausable.errors import JobCancelled, NoJobsAvailable
 from pausable.loops._hub import FdWatch, Hub
 from pausable.loops._promise import Patience
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 class Drive(Driver):
     """Resumes one job in the task that awaits `run`."""
+
+    __slots__ = NO_SLOTS
 
     #: The wait context that the job made, if it did.
     ctx: WaitContext | None = None
@@ -137,6 +139,15 @@ class Drive(Driver):
             if job._fibre is fibre and fibre.cancel is not None:
                 fibre.cancel.let_go()
             self.close()
+
+    def outcome(self, job: Job[T]) -> T:
+        """Return the result of a job that has ended, or raise what ended it: the task's own."""
+        if self.cancellation is not None and isinstance(job._exc, JobCancelled):
+            raise self.cancellation
+        try:
+            return job.result()
+        finally:
+            del job  # no cycle through this frame
 
     @staticmethod
     def is_unwinding(fibre: JobFibre) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from functools import wraps
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pausable._callable import CO_COROUTINE, check_synchronous
+from pausable._fibre import NATIVE
 from pausable._job import launch
 from pausable._threads import thread_pool
-from pausable.errors import JobCancelled, JobStateError
-from pausable.loops._here import drive_here, takeover_here
+from pausable.errors import JobStateError
+from pausable.loops._here import drive_here, is_trio, takeover_here
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -47,24 +49,47 @@ def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[A
     return _run(fn, args, kwargs)
 
 
-async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+async def _run(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> T:
     drive = drive_here()
     pool = thread_pool()
     if pool.max_size is None:
         job = launch(pool, None, drive, fn, args, kwargs or None)
     else:
-        job = await drive.launch_when_free(pool, fn, args, kwargs)
+        job = await drive.launch_when_free(pool, fn, args, kwargs or {})
     fibre = job._fibre
     if fibre is not None:
         await drive.until_done(job, fibre)
-        if drive.cancellation is not None and isinstance(job._exc, JobCancelled):
-            raise drive.cancellation
     elif drive.ctx is not None:
         drive.close()
     if job._exc is None:
         return job._value  # type: ignore[return-value]
-    return job.result()
+    try:
+        return drive.outcome(job)
+    finally:
+        del job  # no cycle through this frame
 
+
+if NATIVE and not TYPE_CHECKING:
+    from pausable._native import bind_run, instead_of
+
+    _run_anywhere = _run
+
+    async def _run(fn, args, kwargs):  # noqa: ANN001, ANN202  # as above
+        driven = drive_job(fn, args, kwargs)
+        if driven is None:
+            return await _run_anywhere(fn, args, kwargs)
+        await driven
+        return driven.result()
+
+    drive_job = bind_run(
+        {
+            "check_synchronous": check_synchronous,
+            "coroutine": _run,
+            "is_trio": is_trio,
+            "modules": sys.modules,
+        }
+    )
+    run = instead_of(run)
 
 _run.__qualname__ = "pausable.run"  # what tasks and warnings show
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pausable.loops._drive import Drive
     from pausable.loops._portal import Takeover
 
-__all__ = ["drive_here", "takeover_here"]
+__all__ = ["drive_here", "is_trio", "takeover_here"]
 
 _asyncio: Any = None
 _trio: Any = None
@@ -24,7 +24,7 @@ def drive_here() -> Drive:
     """
     global _asyncio, _trio
     drive: Drive
-    if "trio" in sys.modules and _is_trio():
+    if "trio" in sys.modules and is_trio():
         if _trio is None:
             from pausable.loops import _trio
         drive = _trio.new_drive()
@@ -41,7 +41,7 @@ def takeover_here() -> Takeover:
     Raises:
         RuntimeError: no event loop is running.
     """
-    if _is_trio():
+    if is_trio():
         from pausable.loops import _trio_portal
 
         return _trio_portal.TrioTakeover()
@@ -50,7 +50,8 @@ def takeover_here() -> Takeover:
     return _asyncio_portal.AsyncioTakeover()
 
 
-def _is_trio() -> bool:
+def is_trio() -> bool:
+    """Tell whether trio runs the code that asks, and no loop of asyncio inside of it."""
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_task() and not _asyncio_is_innermost()
 
