@@ -82,6 +82,15 @@ def test_a_job_that_waits_for_something_is_noticed_too():
     assert future.cancelled()
 
 
+def test_an_exception_that_is_on_its_way_passes_a_job_that_it_drops():
+    log = []
+    with pytest.warns(ResourceWarning, match="keep its handle"):
+        with pytest.raises(TypeError, match=r"int\(\) argument"):
+            int(pausable.start(noting, log))  # dropped by the interpreter, with the TypeError set
+    pausable.start(int)
+    assert log == ["finally"]
+
+
 def test_a_lost_jobs_cleanup_may_start_jobs_while_others_are_lost():
     log = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import weakref
 
 import pytest
@@ -154,6 +155,51 @@ def test_a_start_that_fails_leaves_its_stack_idle_and_empty():
             launch(pool, None, Fails(), int, (), None)
         assert (pool.idle, fibre.driver, fibre.job, fibre.context) == ([fibre], None, None, None)
         assert pool.start(int, "3").result() == 3
+
+
+@pytest.mark.native_only
+def test_what_ended_jobs_and_forgotten_pools_hold_is_found_by_the_collector():
+    class Failure(Exception):
+        pass
+
+    def returns_itself(jobs):
+        return jobs
+
+    def raises_itself(jobs):
+        failure = Failure()
+        failure.jobs = jobs
+        raise failure
+
+    dead = []
+    for body in (returns_itself, raises_itself):
+        jobs = []
+        jobs.append(pausable.start(body, jobs))
+        dead.append(weakref.ref(jobs[0]))
+    pool = pausable.JobPool(init_size=2)
+    pool.start(int)
+    dead.append(weakref.ref(pool))
+    del jobs, pool
+    gc.collect()
+    assert [ref() for ref in dead] == [None] * 3
+
+
+@pytest.mark.native_only
+def test_any_number_of_arguments_reaches_the_call_and_is_let_go_of():
+    class Argument:
+        pass
+
+    def body(*args, **named):
+        return args, sorted(named)
+
+    for positional in range(20):
+        for named in range(10):
+            args = [Argument() for _ in range(positional)]
+            names = {f"name{n}": Argument() for n in range(named)}
+            dead = [weakref.ref(each) for each in [*args, *names.values()]]
+            got = pausable.start(body, *args, **names).result()
+            assert got == (tuple(args), sorted(names))
+            del args, names, got
+            assert not any(ref() for ref in dead)
 
 
 @pytest.mark.native_only
