@@ -83,8 +83,9 @@ await_here(PyObject *Py_UNUSED(module), PyObject *awaited)
     if (unlikely(fibre == NULL))
         return NULL;
     PyObject *driver = NULL;
-    /* `alert` is set where pausing is blocked, or the job runs a loop of its own. */
-    if (likely((PyObject *)Py_TYPE(fibre) == hooks.fibre_type && !((Fibre *)fibre)->alert))
+    /* Not where pausing is blocked; `alert` is set where the job runs a loop of its own. */
+    if (likely((PyObject *)Py_TYPE(fibre) == hooks.fibre_type && !((Fibre *)fibre)->alert &&
+               ((Fibre *)fibre)->blocks <= 0))
         driver = ((Fibre *)fibre)->driver;
     Py_DECREF(fibre); /* it runs */
     if (unlikely(driver == NULL || !PyObject_TypeCheck(driver, &Drive_Type) ||
