@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 #: What PAUSABLE_BACKEND is when it is not set.
-DEFAULT: Final = "greenlet"
+DEFAULT: Final = "auto"
 
 _WISHES: Final = ("auto", "greenlet", "native")
 
