@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from pausable._clock import monotonic
-from pausable._fibre import current
 from pausable._job import can_pause, current_job, pause
 from pausable._patience import POLL_S, check_timeout
 from pausable._pool import all_pools
@@ -16,6 +15,7 @@ from pausable._thread_local import get_ident
 from pausable._timer import call_later
 from pausable.engines._bundle import Batch
 from pausable.engines._checks import Submits, check_count, check_engine
+from pausable.engines._delivery import this_stack
 from pausable.engines._engine import Engine
 from pausable.engines._executor import ExecutorEngine
 from pausable.engines._origin import Origin, would_need_this_thread
@@ -217,7 +217,7 @@ class BatchEngine(Engine):
         """Send as many batches as may go now, and see to it that the rest will."""
         # A batch may be back before it is begun: then the loop below goes on, and not another one
         # inside it, and so on. But not for other stacks: this one may pause while it begins one.
-        stack = current()
+        stack = this_stack()
         if stack in queue.sending:
             return
         queue.sending.add(stack)

@@ -14,15 +14,25 @@ from pausable import _report
 from pausable._fibre import current
 from pausable._timer import call_later
 
-__all__ = ["SUBMITTING", "current", "deliver"]
+__all__ = ["SUBMITTING", "deliver", "this_stack"]
 
 #: The stacks that are in a submit. Not threads: an engine may pause in there.
-SUBMITTING: Final[set[Any]] = set()
+SUBMITTING: Final[set[int]] = set()
+
+
+def this_stack() -> int:
+    """Return a number for the running stack, which is its own as long as it lasts.
+
+    Not the stack: greenlet frees the root of a thread that ends unless the collector tells it who
+    refers to that, which it does not of what is just being collected (the frame of a submit that
+    failed, say).
+    """
+    return id(current())
 
 
 def deliver(callbacks: Sequence[Callable[[Any], object]], ticket: object) -> None:
     """Call each callback with the ticket, here or, in a submit, soon by another thread."""
-    if SUBMITTING and callbacks and current() in SUBMITTING:
+    if SUBMITTING and callbacks and this_stack() in SUBMITTING:
         call_later(0.0, lambda: _call(callbacks, ticket))
     else:
         _call(callbacks, ticket)

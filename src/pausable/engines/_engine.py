@@ -14,7 +14,7 @@ from pausable._job import current_wait_ctx, pause
 from pausable._patience import POLL_S
 from pausable._wait_context import Status
 from pausable._wait_for import wait_for
-from pausable.engines._delivery import SUBMITTING, current
+from pausable.engines._delivery import SUBMITTING, this_stack
 from pausable.engines._origin import needs_this_thread
 from pausable.engines._place import Place
 from pausable.engines._ticket import Ticket
@@ -171,7 +171,7 @@ class Engine(ABC):
             raise self._closed_error()
         ticket = self._ticket_type(self)
         self._pending[ticket.generation] = ticket
-        stack = current()
+        stack = this_stack()
         outermost = stack not in SUBMITTING
         SUBMITTING.add(stack)
         try:

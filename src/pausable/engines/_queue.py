@@ -57,7 +57,7 @@ class Queue:
         #: Threads in which a job will look again when the others had their turn.
         self.led: set[int] = set()
         #: Stacks that are sending from it: each goes on as long as there is something.
-        self.sending: set[Any] = set()
+        self.sending: set[int] = set()
         self.timer: Timer | None = None
         self._limits = limits
 
