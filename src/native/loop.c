@@ -150,6 +150,7 @@ intern_all(void)
         {&drive_name.in_turn, "_in_turn"},
         {&drive_name.raise_if_missed, "raise_if_missed"},
         {&drive_name.cancel, "cancel"},
+        {&drive_name.cancelling, "cancelling"},
         {&drive_name.close, "close"},
         {&drive_name.throw_, "throw"},
         {&drive_name.value, "value"},

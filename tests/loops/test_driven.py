@@ -474,6 +474,32 @@ def test_the_result_is_not_to_be_had_before_the_wait_for_it_is_over(run_loop):
     run_loop(main())
 
 
+def test_a_task_may_be_of_another_class(run_loop):
+    def body():
+        asyncio.current_task().cancel()
+        return a_future()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        for way in WAYS:
+            task = asyncio.tasks._PyTask(pausable.run(way), loop=loop)
+            assert await task == way.__name__[2:]
+        task = asyncio.tasks._PyTask(pausable.run(body), loop=loop)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        task = asyncio.tasks._PyTask(
+            pausable.run(lambda: jobs.append(pausable.current_job()) or a_future()), loop=loop
+        )
+        jobs = []
+        await tick()
+        jobs[0].cancel()
+        with pytest.raises(pausable.JobCancelled):
+            await task
+        assert driven() == 0
+
+    run_loop(main())
+
+
 def test_a_job_is_started_as_it_was_called(run_loop):
     def body(*args, **kwargs):
         return args, kwargs
