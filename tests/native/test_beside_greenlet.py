@@ -493,5 +493,28 @@ pool.close()
     assert run(program, "auto") == (0, "True True\nTrue True\n", "")
 
 
+def test_a_guard_may_be_entered_by_others_while_it_blocks_a_job_on_greenlet():
+    program = f"""
+{STEPS}
+import threading
+guard = pausable.guarded(threading.RLock())
+def at_block(frame, event, arg):
+    if event == "call" and frame.f_code.co_name == "block":
+        sys.setprofile(None)
+        guard.__enter__()
+def body():
+    sys.setprofile(at_block)
+    with guard:
+        seen = [pausable.can_pause()]
+    seen.append(pausable.can_pause())
+    guard.__exit__(None, None, None)
+    return [*seen, pausable.can_pause()]
+pausable.start(steps, 0)
+import greenlet
+print(pausable.start(body).result())
+"""
+    assert run(program, "auto") == (0, "[False, False, True]\n", "")
+
+
 def test_random_jobs_of_both_kinds_are_all_unwound():
     assert run_programs(range(12)) == []
