@@ -1,4 +1,4 @@
-/* What a task awaits while its job is paused: the object, and starting a job with one.
+/* What a task awaits while its job is paused.
  *
  * Rules:
  * - It is an iterator, as coroutines' are: `send`, `throw` and `close` go to what the job waits for;

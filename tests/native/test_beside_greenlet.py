@@ -117,7 +117,8 @@ def of_new_jobs():
             job.resume()
             while not job.done():
                 job.resume()
-        print([each.category.__name__ for each in caught], end=" ")
+        told_copies = ["each switch copies them" in str(each.message) for each in caught]
+        print([each.category.__name__ for each in caught], *told_copies, end=" ")
     print()
     pausable.set_debug(True, slow_segment_s=3600)   # forget which places were reported
 def deep(levels):
@@ -135,9 +136,10 @@ of_new_jobs()
 """
     native = (
         "(False, 'JobFibre') (True, 'JobFibre') (False, 'JobFibre')\n"
-        "[] ['NativeFrameWarning'] [] \n"
+        "[] ['NativeFrameWarning'] False [] \n"
     )
-    later = native if backend == "native" else native.replace("JobFibre", "GreenletJobFibre")
+    on_greenlet = native.replace("JobFibre", "GreenletJobFibre").replace("] False", "] True")
+    later = native if backend == "native" else on_greenlet
     assert run(program, backend) == (0, native + later + native + later, "")
 
 
