@@ -170,10 +170,7 @@ intern_all(void)
 PyObject *
 bind_asyncio(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    static const struct {
-        const char *name;
-        PyObject **at;
-    } all[] = {
+    static const hook_place all[] = {
         {"cancelling", &in_asyncio.cancelling},
         {"coroutine_type", &in_asyncio.coroutine_type},
         {"current_tasks", &in_asyncio.current_tasks},
@@ -190,19 +187,8 @@ bind_asyncio(PyObject *Py_UNUSED(module), PyObject *given)
     };
     static PyMethodDef builtin = {"new_drive", new_drive, METH_NOARGS,
                                   "Return a driver for the running task."};
-    if (!PyDict_Check(given) || intern_all() < 0) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "hooks have to be a dict");
+    if (intern_all() < 0 || take_hooks(given, all, sizeof all / sizeof *all, 1) < 0)
         return NULL;
-    }
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        PyObject *hook = PyDict_GetItemString(given, all[i].name);
-        if (hook == NULL) {
-            PyErr_Format(PyExc_KeyError, "%s", all[i].name);
-            return NULL;
-        }
-        Py_XSETREF(*all[i].at, Py_NewRef(hook));
-    }
     if (!PyType_Check(in_asyncio.drive_type) ||
         !PyType_IsSubtype((PyTypeObject *)in_asyncio.drive_type, &Drive_Type)) {
         Py_CLEAR(in_asyncio.drive_type);
