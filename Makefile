@@ -26,8 +26,8 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# with bytecode, whatever the environment says: tests start hundreds of interpreters
-unit: system $(VENV)/installed-dev
+# on the default backend; with bytecode, whatever the environment says: tests start hundreds of interpreters
+unit: system $(VENV)/installed-dev native
 	PYTHONDONTWRITEBYTECODE= COVERAGE_CORE=ctrace $(BIN)/python -m pytest $(DISTRIBUTED) $(COVERAGE) $(PYTEST_ARGS)
 
 # what depends on the backend, on the one that is not the default; where there is no native core, it says why

@@ -76,13 +76,16 @@ class Asked:
         self._says.close()
 
 
-def elsewhere(module: str, who: str, backend: str = "native") -> dict[str, Loop]:
+def elsewhere(
+    module: str, who: str, backend: str = "native", **environment: str
+) -> dict[str, Loop]:
     """Return the loops of a peer of a module, run in a process of its own on that backend.
 
     Raises:
         Absent: it cannot be run; the message says why.
     """
-    asked = Asked([sys.executable, __file__, module, who], PAUSABLE_BACKEND=backend)
+    command = [sys.executable, __file__, module, who]
+    asked = Asked(command, **environment, PAUSABLE_BACKEND=backend)
     return asked.loops(json.loads(asked.line()))
 
 

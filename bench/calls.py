@@ -1,22 +1,27 @@
 """What each call costs that code makes all the time, native next to greenlet, in one run.
 
-    python bench/calls.py [--rounds N] [--quick] [--json FILE] [--before SRC]
+    python bench/calls.py [--starting] [--asking] [--blocking] [--before SRC]
+                          [--rounds N] [--quick] [--json FILE]
 
-Every variant is measured in processes of its own, which take turns, and the best of all counts.
-`--before` names the src folder of another checkout (with its native core compiled): its figures
-are printed too, and what has become of them.
+Each backend has a process of its own, and they take turns. A ratio is native's cost divided by the
+other's, so less than 1 is in its favour. `--before` names the src folder of another checkout (with
+its native core compiled), whose native jobs take their turns too.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import argparse
 import sys
 import threading
+from pathlib import Path
 
-from _measure import Loop, in_turns
-from _program import parser_of, rounds_option
+from _asked import elsewhere
+from _measure import Absent, Loop, in_turns
+from _program import Part, parser_of, rounds_option, run
+from _results import Results, ratio_of
+
+NATIVE, GREENLET, BEFORE = "native", "greenlet", "before"
+NUMBER = 1000  # of operations in a repetition: some are done by the hundred
 
 
 def starting() -> dict[str, Loop]:
@@ -142,57 +147,37 @@ def blocking() -> dict[str, Loop]:
     }
 
 
-def measured(backend: str, sources: str | None, rounds: int) -> dict[str, float]:
-    """Return the best figures of one process."""
-    paths = [*([sources] if sources else []), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, __file__, "--measure", "--rounds", str(rounds)],
-        env={
-            **os.environ,
-            "PAUSABLE_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{backend}: {done.stderr}")
-    return dict(json.loads(done.stdout))
+PEERS = {"starting": starting, "asking": asking, "blocking": blocking}
 
 
-def main() -> None:
-    parser = parser_of(__doc__)
-    rounds_option(parser, default=5, quick=2)
-    parser.add_argument("--before", metavar="SRC", help="the src folder of another checkout")
-    parser.add_argument("--measure", action="store_true", help="be one of the processes")
-    options = parser.parse_args()
-    rounds = options.rounds or options.usual_rounds[options.quick]
-    if options.measure:
-        times = in_turns({**starting(), **asking(), **blocking()}, 10, number=1000)
-        print(json.dumps({what: min(each) for what, each in times.items()}))
-        return
-    variants = {"native": ("native", None), "greenlet": ("greenlet", None)}
-    if options.before:
-        variants["before"] = ("native", options.before)
-    best: dict[str, dict[str, float]] = {}
-    for _ in range(rounds):
-        for name, (backend, sources) in variants.items():
-            for what, ns in measured(backend, sources, rounds).items():
-                known = best.setdefault(what, {})
-                known[name] = min(known.get(name, ns), ns)
-    print(f"CPython {sys.version.split()[0]}; ns, and ratios in one run\n")
-    print(f"{'':28}{'native':>8}{'greenlet':>10}{'ratio':>7}", end="")
-    print(f"{'before':>9}{'ratio':>7}" if options.before else "")
-    for what, ns in best.items():
-        of_greenlet = ns["native"] / ns["greenlet"]
-        print(f"{what:28}{ns['native']:8.0f}{ns['greenlet']:10.0f}{of_greenlet:7.2f}", end="")
-        if options.before:
-            print(f"{ns['before']:9.0f}{ns['native'] / ns['before']:7.2f}", end="")
-        print()
-    if options.json:
-        options.json.write_text(json.dumps(best, indent=2))
+def part_of(kind: str) -> Part:
+    def part(options: argparse.Namespace, results: Results) -> None:
+        variants = {NATIVE: (NATIVE, {}), GREENLET: (GREENLET, {})}
+        if options.before is not None:
+            variants[BEFORE] = (NATIVE, {"PYTHONPATH": str(options.before.resolve())})
+        made = {}
+        for what, (backend, environment) in variants.items():
+            try:
+                made[what] = elsewhere("calls", kind, backend, **environment)
+            except Absent as exc:
+                results.absent[f"{what}, {kind}"] = str(exc)
+        loops = {(what, who): loop for what in made for who, loop in made[what].items()}
+        times = in_turns(loops, options.rounds, NUMBER)
+        table = results.table(kind, ratio="native's cost / its", worse="higher", plot=None)
+        for (what, who), figures in times.items():
+            native = times.get((NATIVE, who))
+            table.add(who, what, figures, ratio_of(native, figures) if native else None)
+
+    return part
+
+
+def main() -> int:
+    parts = {kind: part_of(kind) for kind in PEERS}
+    parser = parser_of(__doc__, parts)
+    rounds_option(parser, 100, 10)
+    parser.add_argument("--before", type=Path, metavar="SRC", help="the src of another checkout")
+    return run("calls", parser, parts)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """What jobs on the native backend cost, and whether that is what the native core aims at.
 
-    python bench/native.py [--speed] [--depth] [--awaited] [--memory] [--stacks] [--endurance]
+    python bench/native.py [--speed] [--depth] [--memory] [--stacks] [--endurance]
                            [--rounds N] [--quick] [--json FILE]
 
 Each table tells of each goal whether it is met. Every kind runs in processes of its own, for native
@@ -9,17 +9,15 @@ the other, so less than 1 is in our favour. bench/core.py, memory.py and depth.p
 beside all peers.
 
 Speed: next to the pair of switches of raw greenlets, without state, context or error handling, and
-to OpenSSL's jobs in C. Depth: a pair with 100 Python frames under the pause. Awaited: `await
-pausable.run(fn)`, in which fn waits once for a future that the loop completes, next to a coroutine
-that does. Memory: KB for each paused job, guards on. Stacks: the first start of a job on a new
-stack less that of one on a used one, page faults and guard included. Endurance: jobs per second,
-and resident memory, before and after ten million jobs.
+to OpenSSL's jobs in C. Depth: a pair with 100 Python frames under the pause. Memory: KB for each
+paused job, guards on. Stacks: the first start of a job on a new stack less that of one on a used
+one, page faults and guard included. Endurance: jobs per second, and resident memory, before and
+after ten million jobs. What `await pausable.run(fn)` aims at is in bench/loops.py --floor.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import sys
@@ -42,7 +40,6 @@ GOALS = {
     "libcrypto (C)": dict(zip(WHATS, ("<= 1.2", "<= 0.9", "<= 0.8"), strict=True)),
 }
 GOAL_DEPTH = "<= 1.1"
-GOAL_AWAITED = "<= 1.3"
 GOAL_MEMORY = "<= 4.5 KB"
 GOAL_STACK = "<= 6000 ns"
 GOAL_FLAT = ">= 0.95"
@@ -53,9 +50,6 @@ COUNTS = 10_000, 100_000
 NEW_STACKS, BATCH = 2_048, 64  # that many are mapped at once
 JOBS, QUICK_JOBS = 10_000_000, 1_000_000
 SLICES = 400  # of the endurance, short enough for the best to be undisturbed
-FUTURES = 200  # that are waited for in a repetition
-
-AWAITED, COROUTINE = "await run(fn)", "await coroutine()"
 
 
 # -- what runs in other processes ------------------------------------------------------------------
@@ -70,43 +64,7 @@ def deep_pairs() -> dict[str, Loop]:
     return {str(n): resuming(start(python_frames, n, pause, [True]).resume) for n in (0, DEEP)}
 
 
-def awaited_loops() -> dict[str, Loop]:
-    """Return what a task takes that awaits a job, or a coroutine, that waits once for a future."""
-    from pausable import run, wait_for
-
-    loop = asyncio.new_event_loop()
-
-    def soon() -> asyncio.Future[None]:
-        future = loop.create_future()
-        loop.call_soon(future.set_result, None)
-        return future
-
-    def job():
-        wait_for(soon())
-
-    async def coroutine():
-        await soon()
-
-    async def await_jobs(count):
-        begin = time.perf_counter_ns()
-        for _ in repeat(None, count):
-            await run(job)
-        return time.perf_counter_ns() - begin
-
-    async def await_coroutines(count):
-        begin = time.perf_counter_ns()
-        for _ in repeat(None, count):
-            await coroutine()
-        return time.perf_counter_ns() - begin
-
-    forms = {AWAITED: await_jobs, COROUTINE: await_coroutines}
-    return {
-        what: lambda count, form=form: loop.run_until_complete(form(count))
-        for what, form in forms.items()
-    }
-
-
-PEERS = {"depth": deep_pairs, "awaited": awaited_loops}
+PEERS = {"depth": deep_pairs}
 
 
 def new_stacks() -> dict:
@@ -199,27 +157,6 @@ def depth(options: argparse.Namespace, results: Results) -> None:
         table.add(NATIVE, what, figures, ratio_of(figures, times["0"]), goal)
 
 
-def awaited(options: argparse.Namespace, results: Results) -> None:
-    found = {}
-    for backend in ("native", "greenlet"):
-        try:
-            found[backend] = elsewhere("native", "awaited", backend)
-        except Absent as exc:
-            results.absent[f"pausable.run, {backend}"] = str(exc)
-    loops = {(backend, what): found[backend][what] for backend in found for what in found[backend]}
-    times = in_turns(loops, options.rounds, number=FUTURES)
-    table = results.table(
-        "a task that waits once for a future", ratio="its cost / the coroutine's", worse="higher",
-        plot=None, tells="all",
-    )  # fmt: skip
-    for (backend, what), figures in times.items():
-        ratio = ratio_of(figures, times[backend, COROUTINE])
-        ours = what == AWAITED
-        goal = GOAL_AWAITED if ours and backend == "native" else None
-        table.add(f"pausable.run, {backend}" if ours else f"{what}, {backend}", "one wait",
-                  figures, ratio, goal)  # fmt: skip
-
-
 def memory(options: argparse.Namespace, results: Results) -> None:
     found = {}
     for count in COUNTS[: 1 if options.quick else 2]:
@@ -275,8 +212,7 @@ def main() -> int:
         print(json.dumps(endurance_of(int(count)) if part == "endurance" else new_stacks()))
         return 0
     parts = {
-        "speed": speed, "depth": depth, "awaited": awaited, "memory": memory, "stacks": stacks,
-        "endurance": endurance,
+        "speed": speed, "depth": depth, "memory": memory, "stacks": stacks, "endurance": endurance,
     }  # fmt: skip
     parser = parser_of(__doc__, parts)
     rounds_option(parser, 100, 10)

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 NAMES = (
     "core",
     "native",
+    "calls",
     "memory",
     "depth",
     "wait_context",

@@ -4,6 +4,8 @@ import gc
 import os
 import shlex
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -15,15 +17,30 @@ def pytest_addoption(parser, pluginmanager):
     parser.addoption(
         "--backend",
         choices=["native", "greenlet", "auto"],
-        help=f"what jobs run on (default: the environment's {ENVIRONMENT}, or pausable's default)",
+        help=f"what jobs run on (default: the environment's {ENVIRONMENT}, or what is the default"
+        " where nobody imports greenlet)",
     )
     # Now: the choice is made when pausable is imported, as the next conftest.py does. No later hook
     # comes before that, and pytest has parsed its options for plugins only.
     args = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     args += map(os.fspath, pluginmanager.get_plugin("pytestconfig").invocation_params.args)
     chosen = parser.parse_known_args(args).backend
-    if chosen is not None:
+    if chosen is None and not os.environ.get(ENVIRONMENT):
+        chosen = by_default()
+    if chosen:
         os.environ[ENVIRONMENT] = chosen
+
+
+def by_default():
+    """Return the backend that there is by default; "" if pausable cannot be imported.
+
+    It is demanded by name then: `auto` gives way when the first module of tests imports greenlet.
+    """
+    program = "import pausable; print(pausable.backend().name)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
 
 
 def pytest_report_header(config):

@@ -134,27 +134,10 @@ block_job(PyObject *job, Py_ssize_t by)
     return failed;
 }
 
-int
-block_begin(Block *self)
+/* Take out the newest entry of this thread; there is one at least. Return its job, or NULL. */
+static PyObject *
+take_entry(Block *self)
 {
-    int failed;
-    PyObject *job = running_job(&failed);
-    /* Room first: what has been blocked has to be noted. */
-    if (unlikely(failed || make_room(self) < 0 || (job != NULL && block_job(job, +1) < 0))) {
-        Py_XDECREF(job);
-        return -1;
-    }
-    self->entries[self->count++] = (entry){PyThread_get_thread_ident(), job};
-    return 0;
-}
-
-int
-block_end(Block *self)
-{
-    if (unlikely(self->count == 0)) {
-        PyErr_SetString(PyExc_IndexError, "pop from empty list");
-        return -1;
-    }
     unsigned long thread = PyThread_get_thread_ident();
     Py_ssize_t i = self->count - 1;
     while (i >= 0 && self->entries[i].thread != thread)
@@ -165,6 +148,35 @@ block_end(Block *self)
     self->count--;
     memmove(&self->entries[i], &self->entries[i + 1],
             (size_t)(self->count - i) * sizeof *self->entries);
+    return job;
+}
+
+int
+block_begin(Block *self)
+{
+    int failed;
+    PyObject *job = running_job(&failed);
+    if (unlikely(failed || make_room(self) < 0)) {
+        Py_XDECREF(job);
+        return -1;
+    }
+    /* Noted first: blocking a job on greenlet runs Python code, and others may enter meanwhile. */
+    self->entries[self->count++] = (entry){PyThread_get_thread_ident(), job};
+    if (likely(job == NULL || block_job(job, +1) == 0))
+        return 0;
+    if (self->count > 0)
+        Py_XDECREF(take_entry(self));
+    return -1;
+}
+
+int
+block_end(Block *self)
+{
+    if (unlikely(self->count == 0)) {
+        PyErr_SetString(PyExc_IndexError, "pop from empty list");
+        return -1;
+    }
+    PyObject *job = take_entry(self);
     int failed = job != NULL && block_job(job, -1) < 0;
     Py_XDECREF(job);
     return failed ? -1 : 0;

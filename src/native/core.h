@@ -78,7 +78,6 @@ struct Fibre {
     Stack base;
     char active; /* a call is on it: started and not ended */
     char state;
-    char dying;
     char alert;   /* a pause has to look closer */
     char notable; /* the job's end has more to do than usual */
     Py_ssize_t blocks; /* reasons not to pause */

@@ -62,7 +62,9 @@ note_task(Drive *drive, Until *until, PyObject *loop)
         return PyErr_Occurred() ? -1 : 0;
     until->task = Py_NewRef(task);
     drive->until = until;
-    PyObject *count = PyObject_CallOneArg(in_asyncio.cancelling, task);
+    PyObject *count = likely((PyObject *)Py_TYPE(task) == in_asyncio.task_type)
+                          ? PyObject_CallOneArg(in_asyncio.cancelling, task)
+                          : PyObject_CallMethodNoArgs(task, drive_name.cancelling);
     if (unlikely(count == NULL))
         return -1;
     drive->cancelling = PyLong_AsSsize_t(count);

@@ -62,7 +62,7 @@ typedef struct {
 
 typedef struct {
     PyObject *drive_on, *leave, *fail, *bound, *in_turn, *outcome; /* of drivers */
-    PyObject *raise_if_missed, *cancel, *max_size;
+    PyObject *raise_if_missed, *cancel, *cancelling, *max_size;
     PyObject *close, *throw_, *value, *cr_await;
     PyObject *must_cancel, *pausable_hub, *running_loop; /* of asyncio's objects */
 } drive_names;

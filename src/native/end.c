@@ -42,6 +42,8 @@ static COLD int
 keep_traceback(Job *job, PyObject *exc)
 {
     PyObject *tb = PyExceptionInstance_Check(exc) ? PyException_GetTraceback(exc) : NULL;
+    if (unlikely(tb == Py_None)) /* before 3.12 it may be that: asyncio's futures set it */
+        Py_CLEAR(tb);
     PyCodeObject *code = tb != NULL ? PyFrame_GetCode(((PyTracebackObject *)tb)->tb_frame) : NULL;
     PyObject *id = code != NULL ? PyLong_FromVoidPtr(code) : NULL;
     int hidden = id != NULL ? PyDict_Contains(hooks.hidden, id) : code != NULL ? -1 : 0;

@@ -386,7 +386,6 @@ static PyMethodDef fibre_methods[] = {
 static PyMemberDef fibre_members[] = {
     OBJECT(value), OBJECT(exc), OBJECT(context), OBJECT(driver),
     OBJECT(wait_ctx),
-    {"dying", T_BOOL, offsetof(Fibre, dying), 0, NULL},
     {"blocks", T_PYSSIZET, offsetof(Fibre, blocks), 0, NULL},
     {"notable", T_BOOL, offsetof(Fibre, notable), 0, NULL},
     {NULL},

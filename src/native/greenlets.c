@@ -9,7 +9,7 @@
  * - A job that is set aside inside another greenlet than the one that entered it would come back to
  *   memory that greenlet has used otherwise meanwhile. That is refused, at the pause.
  * - That a job switches to a greenlet outside of it cannot be noticed here. So new jobs run on greenlet
- *   as soon as it is in the process (pausable._job), unless PAUSABLE_BACKEND=native forbids that.
+ *   as soon as it is in the process (pausable._mixed), unless PAUSABLE_BACKEND=native forbids that.
  */
 #include "core.h"
 

@@ -16,14 +16,31 @@ raise_from_hook(PyObject *hook, Job *job)
     }
 }
 
+/* Keep what a dict has by those names, or has to have if it is `all`; 0, or -1 with an error set. */
+int
+take_hooks(PyObject *given, const hook_place *places, size_t count, int all)
+{
+    if (!PyDict_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "hooks have to be a dict");
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        PyObject *hook = PyDict_GetItemString(given, places[i].name);
+        if (hook != NULL)
+            Py_XSETREF(*places[i].at, Py_NewRef(hook));
+        else if (all) {
+            PyErr_Format(PyExc_KeyError, "%s", places[i].name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Take over the functions of the reference for what is rare: a dict, by name. */
 PyObject *
 bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    static const struct {
-        const char *name;
-        PyObject **at;
-    } all[] = {
+    static const hook_place all[] = {
         {"take", &hooks.take},
         {"name_of", &hooks.name_of},
         {"settle", &hooks.settle},
@@ -66,15 +83,8 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"ASYNC_block_pause", &names.block_pause},
         {"ASYNC_unblock_pause", &names.unblock_pause},
     };
-    if (!PyDict_Check(given)) {
-        PyErr_SetString(PyExc_TypeError, "hooks have to be a dict");
+    if (take_hooks(given, all, sizeof all / sizeof *all, 0) < 0)
         return NULL;
-    }
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        PyObject *hook = PyDict_GetItemString(given, all[i].name);
-        if (hook != NULL)
-            Py_XSETREF(*all[i].at, Py_NewRef(hook));
-    }
     if (no_vars == NULL) {
         PyObject *empty = PyContext_New();
         if (empty == NULL)

@@ -47,6 +47,12 @@ typedef struct {
     PyObject *done, *paused, *cancelled, *result, *exception, *wait_ctx, *exit;
 } job_references;
 
+/* Where to keep what Python gives by name. */
+typedef struct {
+    const char *name;
+    PyObject **at;
+} hook_place;
+
 extern HIDDEN job_hooks hooks;
 extern HIDDEN job_names names;
 extern HIDDEN job_references references;
@@ -59,6 +65,7 @@ HIDDEN void job_track(Job *job);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);
+HIDDEN int take_hooks(PyObject *given, const hook_place *places, size_t count, int all);
 
 HIDDEN PyObject *refer(PyObject *reference, PyObject *self);
 

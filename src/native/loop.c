@@ -150,6 +150,7 @@ intern_all(void)
         {&drive_name.in_turn, "_in_turn"},
         {&drive_name.raise_if_missed, "raise_if_missed"},
         {&drive_name.cancel, "cancel"},
+        {&drive_name.cancelling, "cancelling"},
         {&drive_name.close, "close"},
         {&drive_name.throw_, "throw"},
         {&drive_name.value, "value"},
@@ -170,10 +171,7 @@ intern_all(void)
 PyObject *
 bind_asyncio(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    static const struct {
-        const char *name;
-        PyObject **at;
-    } all[] = {
+    static const hook_place all[] = {
         {"cancelling", &in_asyncio.cancelling},
         {"coroutine_type", &in_asyncio.coroutine_type},
         {"current_tasks", &in_asyncio.current_tasks},
@@ -190,19 +188,8 @@ bind_asyncio(PyObject *Py_UNUSED(module), PyObject *given)
     };
     static PyMethodDef builtin = {"new_drive", new_drive, METH_NOARGS,
                                   "Return a driver for the running task."};
-    if (!PyDict_Check(given) || intern_all() < 0) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "hooks have to be a dict");
+    if (intern_all() < 0 || take_hooks(given, all, sizeof all / sizeof *all, 1) < 0)
         return NULL;
-    }
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        PyObject *hook = PyDict_GetItemString(given, all[i].name);
-        if (hook == NULL) {
-            PyErr_Format(PyExc_KeyError, "%s", all[i].name);
-            return NULL;
-        }
-        Py_XSETREF(*all[i].at, Py_NewRef(hook));
-    }
     if (!PyType_Check(in_asyncio.drive_type) ||
         !PyType_IsSubtype((PyTypeObject *)in_asyncio.drive_type, &Drive_Type)) {
         Py_CLEAR(in_asyncio.drive_type);

@@ -127,10 +127,7 @@ done:
 PyObject *
 bind_run(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    static const struct {
-        const char *name;
-        PyObject **at;
-    } all[] = {
+    static const hook_place all[] = {
         {"coroutine", &in_entry.coroutine},
         {"check_synchronous", &in_entry.check_synchronous},
         {"is_trio", &in_entry.is_trio},
@@ -140,17 +137,7 @@ bind_run(PyObject *Py_UNUSED(module), PyObject *given)
                                   "Start a job, and return what the task awaits."};
     if (in_entry.trio == NULL && (in_entry.trio = PyUnicode_InternFromString("trio")) == NULL)
         return NULL;
-    if (!PyDict_Check(given)) {
-        PyErr_SetString(PyExc_TypeError, "hooks have to be a dict");
+    if (take_hooks(given, all, sizeof all / sizeof *all, 1) < 0)
         return NULL;
-    }
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        PyObject *hook = PyDict_GetItemString(given, all[i].name);
-        if (hook == NULL) {
-            PyErr_Format(PyExc_KeyError, "%s", all[i].name);
-            return NULL;
-        }
-        Py_XSETREF(*all[i].at, Py_NewRef(hook));
-    }
     return PyCFunction_NewEx(&builtin, NULL, NULL);
 }

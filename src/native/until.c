@@ -1,4 +1,4 @@
-/* What a task awaits while its job is paused: the object, and starting a job with one.
+/* What a task awaits while its job is paused.
  *
  * Rules:
  * - It is an iterator, as coroutines' are: `send`, `throw` and `close` go to what the job waits for;
@@ -323,7 +323,7 @@ static PyObject *
 until_result(Until *self, PyObject *Py_UNUSED(none))
 {
     Job *job = self->job;
-    if (unlikely(job == NULL || is_set(job->fibre))) {
+    if (unlikely(job == NULL || self->phase != OVER || is_set(job->fibre))) {
         PyErr_SetString(PyExc_RuntimeError, "there is no result to be had here");
         return NULL;
     }

@@ -22,7 +22,6 @@ class Fibre(Stack):
     point: Any
     value: Any
     exc: BaseException | None
-    dying: bool
     state: Any
     @property
     def gr_context(self) -> Context | None: ...

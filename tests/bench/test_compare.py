@@ -1,4 +1,4 @@
-"""What compare.py and report.py make of results, and that core.py and native.py run."""
+"""What compare.py and report.py make of results, and that core.py, native.py and calls.py run."""
 
 import json
 import os
@@ -173,13 +173,25 @@ def test_core_measures_and_writes_what_compare_can_read(tmp_path):
 @pytest.mark.skipif(find_spec("pausable._native") is None, reason="no native core")
 def test_native_tells_of_each_goal(tmp_path):
     path = tmp_path / "native.json"
-    parts = ["--speed", "--depth", "--awaited", "--memory", "--stacks", "--endurance"]
+    parts = ["--speed", "--depth", "--memory", "--stacks", "--endurance"]
     done = bench("native", *parts, "--quick", "--rounds", "1", "--json", path)
     assert (done.returncode, done.stderr) == (0, "")
     rows = [row for table in json.loads(path.read_text())["tables"] for row in table["rows"]]
     aims = [row for row in rows if row["goal"] is not None]
-    assert len(aims) >= 8  # and six more with greenlet and libcrypto
+    assert len(aims) >= 8  # and three more with libcrypto
     assert done.stdout.count("goal <=") + done.stdout.count("goal >=") == len(aims)
+
+
+@pytest.mark.skipif(find_spec("pausable._native") is None, reason="no native core")
+def test_calls_measures_each_backend_and_what_was_before(tmp_path):
+    path = tmp_path / "calls.json"
+    before = "--before", ROOT / "src"
+    done = bench("calls", "--asking", *before, "--rounds", "1", "--json", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = json.loads(path.read_text())["tables"][0]["rows"]
+    assert {row["what"] for row in rows} == {"native", "greenlet", "before"}
+    assert all(row["best"] > 0 and row["ratio"] > 0 for row in rows)
+    assert bench("compare", path, path).returncode == 0
 
 
 def test_a_peer_that_cannot_run_elsewhere_says_why():
@@ -205,11 +217,12 @@ def test_a_bad_number_is_refused(arguments):
     ("script", "options"),
     [
         ("core", ["--plain", "--loop", "--stacks"]),
-        ("native", ["--speed", "--depth", "--awaited", "--memory", "--stacks", "--endurance"]),
+        ("native", ["--speed", "--depth", "--memory", "--stacks", "--endurance"]),
+        ("calls", ["--starting", "--asking", "--blocking", "--before"]),
         ("memory", ["--plain", "--loop"]),
         ("depth", ["--speed", "--memory"]),
         ("wait_context", ["--rounds"]),
-        ("loops", ["--speed", "--memory", "--latency"]),
+        ("loops", ["--speed", "--floor", "--memory", "--latency"]),
         ("engines", ["--overhead", "--dask", "--batch", "--faults"]),
         ("keys", ["--count", "--only"]),
         ("teardown", ["--races", "--seed", "--loop"]),

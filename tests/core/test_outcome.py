@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import sys
@@ -84,6 +85,19 @@ def test_outer_result_shows_the_way_through_the_inner_job_whoever_is_asked_first
     with pytest.raises(ValueError, match="x") as info:
         job.result()
     assert frames(info.value)[-2:] == ["outer", "fails"]
+
+
+def test_an_exception_may_have_no_traceback():
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(OSError("x"))
+        job = pausable.start(future.result)  # before 3.12 it sets None as the traceback
+        assert str(job.exception()) == "x"
+        for _ in range(2):
+            with pytest.raises(OSError, match="x"):
+                job.result()
+
+    asyncio.run(main())
 
 
 def test_the_tracebacks_first_frame_is_the_calls_even_if_it_could_not_be_entered():

@@ -66,6 +66,7 @@ def run(arguments, folder, **environment):
     ("core", "concurrency"),
     [
         ("ctrace", ["greenlet", "thread"]),
+        pytest.param("ctrace", ["thread"], marks=pytest.mark.native_only),
         pytest.param(
             "sysmon",
             ["thread"],

@@ -19,6 +19,7 @@ import pytest
 import pausable
 from core._support import Canary
 from loops._kinds import run_in, tick
+from pausable._fibre import NATIVE
 
 
 def soon(result=None, exc=None):
@@ -447,6 +448,56 @@ def test_a_run_leaves_no_cycle_of_what_it_was_given_or_returned(run_loop):
         assert run_loop(main()) is None
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(not NATIVE, reason="what is awaited is a coroutine")
+def test_the_result_is_not_to_be_had_before_the_wait_for_it_is_over(run_loop):
+    jobs = []
+
+    def body(future):
+        jobs.append(pausable.current_job())
+        pausable.wait_for(future)
+
+    async def main():
+        await pausable.run(int)
+        future = asyncio.get_running_loop().create_future()
+        coroutine = pausable.run(body, future)
+        coroutine.send(None)
+        jobs[0].close()  # it has ended, and its driver does not know yet
+        with pytest.raises(RuntimeError, match="no result"):
+            coroutine.cr_await.result()
+        future.set_result(1)
+        with pytest.raises(pausable.JobCancelled):
+            coroutine.send(None)
+        assert driven() == 0
+
+    run_loop(main())
+
+
+def test_a_task_may_be_of_another_class(run_loop):
+    def body():
+        asyncio.current_task().cancel()
+        return a_future()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        for way in WAYS:
+            task = asyncio.tasks._PyTask(pausable.run(way), loop=loop)
+            assert await task == way.__name__[2:]
+        task = asyncio.tasks._PyTask(pausable.run(body), loop=loop)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        task = asyncio.tasks._PyTask(
+            pausable.run(lambda: jobs.append(pausable.current_job()) or a_future()), loop=loop
+        )
+        jobs = []
+        await tick()
+        jobs[0].cancel()
+        with pytest.raises(pausable.JobCancelled):
+            await task
+        assert driven() == 0
+
+    run_loop(main())
 
 
 def test_a_job_is_started_as_it_was_called(run_loop):

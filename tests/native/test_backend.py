@@ -16,6 +16,10 @@ import pytest
 import pausable
 from core._support import python
 from native._support import SOURCES, needs_native, run
+from pausable._backend import why_not_native
+
+HERE = Path(__file__)
+THIS_ONE = f"{HERE}::test_the_backend_that_pytest_was_told_is_that_of_its_processes_and_programs"
 
 TELL = "import pausable; print(*pausable.backend(), sep='|')"
 
@@ -29,10 +33,6 @@ def test_the_backend_that_pytest_was_told_is_that_of_its_processes_and_programs(
 
 @pytest.mark.parametrize("backend", ["greenlet", pytest.param("native", marks=needs_native)])
 def test_pytest_is_told_the_backend_by_an_option_also_for_several_processes(backend):
-    here = Path(__file__)
-    this_one = (
-        f"{here}::test_the_backend_that_pytest_was_told_is_that_of_its_processes_and_programs"
-    )
     done = subprocess.run(
         [
             sys.executable,
@@ -42,15 +42,29 @@ def test_pytest_is_told_the_backend_by_an_option_also_for_several_processes(back
             backend,
             "-n1",
             "-pno:cacheprovider",
-            this_one,
+            THIS_ONE,
         ],
-        cwd=here.parents[2],
+        cwd=HERE.parents[2],
         env={**os.environ, "PAUSABLE_BACKEND": "auto"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert f"\njobs run on: {backend} (PAUSABLE_BACKEND says so)\n" in done.stdout
+    assert " 1 passed" in done.stdout, done.stdout
+
+
+def test_tests_run_on_the_default_backend_although_some_of_them_import_greenlet():
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-pno:cacheprovider", THIS_ONE],
+        cwd=HERE.parents[2],
+        env={**os.environ, "PAUSABLE_BACKEND": "", "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    default = run(TELL, "")[1].partition("|")[0]
+    assert f"\njobs run on: {default} (PAUSABLE_BACKEND says so)\n" in done.stdout
     assert " 1 passed" in done.stdout, done.stdout
 
 
@@ -61,7 +75,8 @@ def test_greenlet_is_what_there_is_when_it_is_asked_for():
 def test_the_default_is_told_as_such():
     status, out, err = run(TELL, "")
     assert (status, err) == (0, "")
-    assert out.endswith("|it is the default\n")
+    why = why_not_native()
+    assert out == ("native|it is the default\n" if why is None else f"greenlet|{why}\n")
 
 
 @needs_native

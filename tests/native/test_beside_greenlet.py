@@ -117,7 +117,8 @@ def of_new_jobs():
             job.resume()
             while not job.done():
                 job.resume()
-        print([each.category.__name__ for each in caught], end=" ")
+        told_copies = ["each switch copies them" in str(each.message) for each in caught]
+        print([each.category.__name__ for each in caught], *told_copies, end=" ")
     print()
     pausable.set_debug(True, slow_segment_s=3600)   # forget which places were reported
 def deep(levels):
@@ -135,9 +136,10 @@ of_new_jobs()
 """
     native = (
         "(False, 'JobFibre') (True, 'JobFibre') (False, 'JobFibre')\n"
-        "[] ['NativeFrameWarning'] [] \n"
+        "[] ['NativeFrameWarning'] False [] \n"
     )
-    later = native if backend == "native" else native.replace("JobFibre", "GreenletJobFibre")
+    on_greenlet = native.replace("JobFibre", "GreenletJobFibre").replace("] False", "] True")
+    later = native if backend == "native" else on_greenlet
     assert run(program, backend) == (0, native + later + native + later, "")
 
 
@@ -491,6 +493,29 @@ print(native.resume(), other.resume())
 pool.close()
 """
     assert run(program, "auto") == (0, "True True\nTrue True\n", "")
+
+
+def test_a_guard_may_be_entered_by_others_while_it_blocks_a_job_on_greenlet():
+    program = f"""
+{STEPS}
+import threading
+guard = pausable.guarded(threading.RLock())
+def at_block(frame, event, arg):
+    if event == "call" and frame.f_code.co_name == "block":
+        sys.setprofile(None)
+        guard.__enter__()
+def body():
+    sys.setprofile(at_block)
+    with guard:
+        seen = [pausable.can_pause()]
+    seen.append(pausable.can_pause())
+    guard.__exit__(None, None, None)
+    return [*seen, pausable.can_pause()]
+pausable.start(steps, 0)
+import greenlet
+print(pausable.start(body).result())
+"""
+    assert run(program, "auto") == (0, "[False, False, True]\n", "")
 
 
 def test_random_jobs_of_both_kinds_are_all_unwound():

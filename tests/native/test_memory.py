@@ -302,6 +302,13 @@ def test_stacks_that_are_too_small_or_too_large_are_refused(size):
         pausable.JobPool(stack_size_bytes=size)
 
 
+def test_the_least_and_the_most_of_a_pool_are_the_cores():
+    from pausable import _native, _pool
+
+    bounds = _native.MIN_STACK_BYTES, _native.MAX_STACK_BYTES
+    assert bounds == (_pool.MIN_STACK_BYTES, _pool.MAX_STACK_BYTES)
+
+
 @pytest.mark.parametrize("size", ["1", 1.5, True])
 def test_stack_sizes_that_are_no_int_are_refused(size):
     with pytest.raises(TypeError, match="stack_size_bytes has to be an int"):

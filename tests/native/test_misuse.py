@@ -203,3 +203,21 @@ for turn in range(10):
     thread.join()
     assert pool.start(int, "3").result() == 3
 """)
+
+
+@needs_native
+def test_what_is_bound_has_to_be_a_dict_and_whole_where_that_is_needed():
+    survives("""
+for bind in _native.bind_hooks, _native.bind_run, _native.bind_asyncio:
+    for what in odd:
+        if what != {}:
+            attempt(bind, what)
+for bind in _native.bind_run, _native.bind_asyncio:
+    try:
+        bind({})
+    except KeyError as exc:
+        assert exc.args[0] in ("coroutine", "cancelling"), exc
+    else:
+        raise AssertionError(bind)
+_native.bind_hooks({})
+""")

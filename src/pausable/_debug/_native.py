@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, Final
 
 from pausable._debug._places import Place, warn_later
-from pausable._fibre import Fibre, Relay
+from pausable._fibre import NATIVE, Fibre, Relay
 from pausable._frames import summary
 from pausable._job import JobFibre, pause
 from pausable._pool import JobPool
@@ -89,12 +89,16 @@ def warn_of_native_frames(fibre: JobFibre, name: str) -> None:
     warn_later(
         NativeFrameWarning,
         f"job {name!r} was paused with native frames on its stack ({fibre.saved_bytes()} bytes of C"
-        f" stack are set aside for it, {plain} for plain Python). That works, but each"
-        " switch copies them, and cancelling may not get through: some C code swallows or converts"
+        f" stack are set aside for it, {plain} for plain Python). That works, but{_copied(fibre)}"
+        " cancelling may not get through: some C code swallows or converts"
         " exceptions. Pause above that call, if you can. It was paused at\n"
         f"{''.join(stack.format())}",
         Place(frame.f_code.co_filename, line),
     )
+
+
+def _copied(fibre: JobFibre) -> str:
+    return "" if NATIVE and isinstance(fibre, JobFibre) else " each switch copies them, and"
 
 
 def _is_ours(frame: FrameType) -> bool:

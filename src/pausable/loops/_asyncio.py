@@ -378,7 +378,7 @@ if NATIVE and not TYPE_CHECKING:
 
     new_drive = bind_asyncio(
         {
-            "cancelling": cancelling,
+            "cancelling": asyncio.Task.cancelling,
             "coroutine_type": CoroutineType,
             "current_tasks": asyncio.tasks._current_tasks,
             "discard": discard,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
 from pausable._cancel import CancelRequest
@@ -29,8 +30,9 @@ __all__ = [
 
 #: Whether tasks count how often their cancellation is wanted (3.11).
 COUNTED: Final = hasattr(asyncio.Task, "cancelling")
-cancelling: Any = getattr(asyncio.Task, "cancelling", None)
-uncancel: Any = getattr(asyncio.Task, "uncancel", None)
+#: By name: the loop's tasks may be of another class than `asyncio.Task` (nest_asyncio's are).
+cancelling: Any = methodcaller("cancelling")
+uncancel: Any = methodcaller("uncancel")
 
 #: Before 3.12 asyncio's own is in Python, and would be a tenth of what a run costs.
 current_task: Any = (
