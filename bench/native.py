@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -211,6 +212,7 @@ def main() -> int:
         part, _, count = sys.argv[-1].partition("-")
         print(json.dumps(endurance_of(int(count)) if part == "endurance" else new_stacks()))
         return 0
+    os.environ["PAUSABLE_BACKEND"] = "greenlet"  # of this process; pausable is not imported yet
     parts = {
         "speed": speed, "depth": depth, "memory": memory, "stacks": stacks, "endurance": endurance,
     }  # fmt: skip
