@@ -55,13 +55,14 @@ PyTypeObject Hub_Type = {
 
 /* Note which task it is, and how often that is being cancelled already. */
 static int
-note_task(Drive *drive, Until *until, PyObject *loop)
+note_task(Drive *drive, PyObject *loop)
 {
     PyObject *task = PyDict_GetItemWithError(in_asyncio.current_tasks, loop);
     if (unlikely(task == NULL))
         return PyErr_Occurred() ? -1 : 0;
-    until->task = Py_NewRef(task);
-    drive->until = until;
+    Py_XSETREF(drive->task, PyWeakref_NewRef(task, NULL));
+    if (unlikely(drive->task == NULL))
+        return -1;
     PyObject *count = likely((PyObject *)Py_TYPE(task) == in_asyncio.task_type)
                           ? PyObject_CallOneArg(in_asyncio.cancelling, task)
                           : PyObject_CallMethodNoArgs(task, drive_name.cancelling);
@@ -94,13 +95,13 @@ is_hub(PyObject *p)
 }
 
 int
-drive_count(Drive *drive, Until *until)
+drive_count(Drive *drive)
 {
     if (unlikely(!is_hub(drive->hub))) {
         PyErr_SetString(PyExc_TypeError, "an asyncio driver's hub has to be an AsyncioHub");
         return -1;
     }
-    if (note_task(drive, until, ((Hub *)drive->hub)->loop) < 0)
+    if (note_task(drive, ((Hub *)drive->hub)->loop) < 0)
         return -1;
     drive->counted = 1;
     ((Hub *)drive->hub)->driven++;
@@ -159,15 +160,10 @@ drive_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(
     return (PyObject *)self;
 }
 
-/* The task is held by what it awaits: a reference to that is made on demand. */
 static PyObject *
 drive_get_task(Drive *self, void *Py_UNUSED(closure))
 {
-    if (self->task == NULL && self->until != NULL && self->until->task != NULL)
-        self->task = PyWeakref_NewRef(self->until->task, NULL);
-    else if (self->task == NULL)
-        return Py_XNewRef(in_asyncio.nobody);
-    return Py_XNewRef(self->task);
+    return Py_XNewRef(self->task != NULL ? self->task : in_asyncio.nobody);
 }
 
 static int

@@ -6,7 +6,8 @@
  *   All else (cancellations, wakes, descriptors, cleanup code) stays in Python, which goes on with
  *   the same object.
  * - The job's stack leads to its driver, and no collector looks in there. So a driver holds
- *   neither the job, nor the task, nor what is awaited: an Until does, which only the task's coroutine has.
+ *   neither the job, nor what is awaited: an Until does, which only the task's coroutine has. The task it
+ *   knows by a weak reference: one that is forgotten is to end at once, and not wait for a collection.
  */
 #ifndef PAUSABLE_DRIVE_H
 #define PAUSABLE_DRIVE_H
@@ -20,12 +21,9 @@ typedef struct {
     PyObject *loop;
 } Hub;
 
-typedef struct Until Until;
-
 /* What resumes one job: the C part of AsyncioDrive. */
 typedef struct {
     PyObject_HEAD
-    Until *until; /* borrowed: it takes itself away */
     char answered, called, counted, queued, awaiting, interrupted;
     Py_ssize_t cancelling;
     PyObject *context, *hub;
@@ -35,16 +33,15 @@ typedef struct {
 } Drive;
 
 /* What the task awaits meanwhile. */
-struct Until {
+typedef struct {
     PyObject_HEAD
     Drive *drive;
     Job *job;
     Fibre *fibre;    /* NULL: the job has ended at once */
-    PyObject *task;  /* or NULL */
     PyObject *inner; /* the iterator of what the job waits for, or drive_on's coroutine */
     enum { NEW, WAITS, HANDED_OVER, OVER } phase;
     char runs;
-};
+} Until;
 
 /* Of pausable.loops._asyncio, and asyncio's own. */
 typedef struct {
@@ -75,7 +72,7 @@ extern HIDDEN Py_ssize_t turns; /* in_asyncio.turns */
 
 HIDDEN PyObject *drive_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 HIDDEN Drive *drive_new(void); /* for the running task; NULL without an error: not here */
-HIDDEN int drive_count(Drive *drive, Until *until); /* its hub counts it from now on; 0, or -1 with
+HIDDEN int drive_count(Drive *drive); /* its hub counts it from now on; 0, or -1 with
                                                        an error set */
 HIDDEN int drive_leave(Drive *drive, Job *job, Fibre *fibre); /* keeps an error that is set; likewise */
 

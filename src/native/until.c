@@ -131,8 +131,6 @@ leave(Until *self)
     Py_CLEAR(self->inner);
     self->phase = OVER;
     int failed = drive_leave(self->drive, self->job, self->fibre);
-    self->drive->until = NULL;
-    Py_CLEAR(self->task);
     Py_CLEAR(self->fibre);
     return failed;
 }
@@ -304,12 +302,12 @@ until_new(Drive *drive, Job *job, Fibre *fibre)
     self->drive = (Drive *)Py_NewRef(drive);
     self->job = (Job *)Py_NewRef(job);
     self->fibre = (Fibre *)Py_XNewRef(fibre);
-    self->task = self->inner = NULL;
+    self->inner = NULL;
     self->phase = OVER;
     self->runs = 0;
     PyObject_GC_Track(self);
     if (likely(fibre != NULL)) {
-        if (unlikely(drive_count(drive, self) < 0)) {
+        if (unlikely(drive_count(drive) < 0)) {
             Py_DECREF(self);
             return NULL;
         }
@@ -342,7 +340,6 @@ until_traverse(Until *self, visitproc visit, void *arg)
     Py_VISIT(self->drive);
     Py_VISIT(self->job);
     Py_VISIT(self->fibre);
-    Py_VISIT(self->task);
     Py_VISIT(self->inner);
     return 0;
 }
@@ -369,10 +366,7 @@ until_dealloc(Until *self)
     if (unlikely(self->phase != OVER) && PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0)
         return;
     PyObject_GC_UnTrack(self);
-    if (self->drive->until == self)
-        self->drive->until = NULL;
     Py_CLEAR(self->inner);
-    Py_CLEAR(self->task);
     Py_CLEAR(self->job);
     Py_CLEAR(self->fibre);
     Py_CLEAR(self->drive);

@@ -474,6 +474,36 @@ def test_the_result_is_not_to_be_had_before_the_wait_for_it_is_over(run_loop):
     run_loop(main())
 
 
+def test_a_task_that_its_closed_loop_forgets_ends_without_a_collection():
+    log = []
+
+    async def ticks():
+        for _ in range(5):
+            await tick()
+
+    def body():
+        try:
+            pausable.wait_for(ticks())
+        finally:
+            log.append("unwound")
+
+    async def main():
+        await pausable.run(int)
+        asyncio.get_running_loop().create_task(pausable.run(body))
+        await tick()
+
+    gc.collect()
+    gc.disable()
+    try:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        assert log == []
+        loop.close()
+        assert log == ["unwound"]
+    finally:
+        gc.enable()
+
+
 def test_a_task_may_be_of_another_class(run_loop):
     def body():
         asyncio.current_task().cancel()
