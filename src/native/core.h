@@ -15,6 +15,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include "errors.h"
 #include "pystate.h"
 #include "stackmem.h"
 

@@ -20,29 +20,10 @@ HIDDEN void pausable_stack_main(Fibre *self) __attribute__((noreturn, used));
 
 /* ------------------------------------------------------------------------------ running a call */
 
-/* Take the exception that is set, with its traceback in it. */
-static COLD PyObject *
-take_exception(void)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *exc, *tb;
-    PyErr_Fetch(&type, &exc, &tb);
-    PyErr_NormalizeException(&type, &exc, &tb);
-    if (tb != NULL) {
-        PyException_SetTraceback(exc, tb);
-        Py_DECREF(tb);
-    }
-    Py_XDECREF(type);
-    return exc;
-#endif
-}
-
 static inline void
 take_outcome(Fibre *self, PyObject *value)
 {
-    PyObject *exc = unlikely(value == NULL) ? take_exception() : NULL;
+    PyObject *exc = unlikely(value == NULL) ? take_error() : NULL;
     self->state = ENDED;
     Py_XSETREF(self->value, value);
     Py_XSETREF(self->exc, exc);
