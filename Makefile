@@ -40,7 +40,7 @@ other-unit: system $(VENV)/installed-dev native
 wheel-test: system
 	BACKENDS="$(BACKENDS)" sh scripts/test-wheel $(PYTHON) $(DISTRIBUTED) $(PYTEST_ARGS)
 
-# the native core for this Python, and the tests on it
+# the native core for this Python, in src/pausable
 native: $(VENV)/installed
 	$(BIN)/python scripts/build_native.py --strict
 

@@ -29,12 +29,6 @@ static PyObject *alloc_fn, *free_fn; /* NULL: pausable's own */
 static PyObject *in_use;             /* a set of addresses */
 static int made;                     /* a job had a stack */
 
-static size_t
-page_up(size_t address)
-{
-    return (address + STACKMEM_PAGE - 1) & ~(STACKMEM_PAGE - 1);
-}
-
 /* ----------------------------------------------------------------------------- what was lent -- */
 
 /* Call free(what); what it raises is reported. */
@@ -155,13 +149,10 @@ lent_end(lent *it)
 static void
 explain(size_t size)
 {
-    PyObject *type, *cause, *tb, *name, *text, *exc;
+    PyObject *cause, *name, *text, *exc;
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
         return; /* Ctrl-C */
-    PyErr_Fetch(&type, &cause, &tb);
-    PyErr_NormalizeException(&type, &cause, &tb);
-    if (tb != NULL)
-        PyException_SetTraceback(cause, tb);
+    cause = PyErr_Occurred() ? take_error() : NULL;
     name = cause != NULL ? PyObject_Str(cause) : PyUnicode_FromString("it returned NULL");
     text = name == NULL ? NULL
                         : PyUnicode_FromFormat("no stack of %zu bytes from the alloc_fn of"
@@ -174,9 +165,7 @@ explain(size_t size)
     }
     Py_XDECREF(name);
     Py_XDECREF(text);
-    Py_XDECREF(type);
     Py_XDECREF(cause);
-    Py_XDECREF(tb);
 }
 
 /* Have alloc() called: the object, or NULL with or without an exception set; its size in `size`. */

@@ -111,7 +111,7 @@ running_job(int *failed)
         return NULL;
     Fibre *fibre = running(thread);
     if (likely(fibre != NULL))
-        return Py_XNewRef((PyObject *)(fibre->job != NULL ? fibre->job : fibre->weak_job));
+        return Py_XNewRef(fibre_job(fibre));
     if (likely(hooks.given_way == NULL))
         return NULL;
     PyObject *job = PyObject_CallNoArgs(references.current_job);

@@ -160,6 +160,13 @@ is_set(PyObject *p)
     return p != NULL && p != Py_None;
 }
 
+/* Return the job whose call is on the fibre, if somebody still holds it: borrowed, or NULL. */
+static inline PyObject *
+fibre_job(const Fibre *fibre)
+{
+    return (PyObject *)(fibre->job != NULL ? fibre->job : fibre->weak_job);
+}
+
 static inline int
 is_job(PyObject *p)
 {

@@ -72,8 +72,7 @@ extern HIDDEN Py_ssize_t turns; /* in_asyncio.turns */
 
 HIDDEN PyObject *drive_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 HIDDEN Drive *drive_new(void); /* for the running task; NULL without an error: not here */
-HIDDEN int drive_count(Drive *drive); /* its hub counts it from now on; 0, or -1 with
-                                                       an error set */
+HIDDEN int drive_count(Drive *drive); /* its hub counts it from now on; 0, or -1 with an error set */
 HIDDEN int drive_leave(Drive *drive, Job *job, Fibre *fibre); /* keeps an error that is set; likewise */
 
 HIDDEN PyObject *until_new(Drive *drive, Job *job, Fibre *fibre);

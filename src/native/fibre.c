@@ -276,7 +276,7 @@ fibre_set_point(Fibre *self, PyObject *value, void *Py_UNUSED(closure))
 static PyObject *
 fibre_get_job(Fibre *self, void *Py_UNUSED(closure))
 {
-    PyObject *job = (PyObject *)(self->job != NULL ? self->job : self->weak_job);
+    PyObject *job = fibre_job(self);
     return Py_NewRef(job != NULL ? job : Py_None);
 }
 

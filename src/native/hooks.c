@@ -36,6 +36,17 @@ take_hooks(PyObject *given, const hook_place *places, size_t count, int all)
     return 0;
 }
 
+/* Make the strings that are looked up; 0, or -1 with an error set. */
+int
+intern_names(const hook_place *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (*places[i].at == NULL &&
+            (*places[i].at = PyUnicode_InternFromString(places[i].name)) == NULL)
+            return -1;
+    return 0;
+}
+
 /* Take over the functions of the reference for what is rare: a dict, by name. */
 PyObject *
 bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
@@ -59,10 +70,7 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         {"elsewhere", &hooks.elsewhere},
         {"given_way", &hooks.given_way},
     };
-    static const struct {
-        const char *text;
-        PyObject **at;
-    } texts[] = {
+    static const hook_place texts[] = {
         {"may_pause", &names.may_pause},
         {"resumed", &names.resumed},
         {"_reset", &names.reset},
@@ -92,9 +100,7 @@ bind_hooks(PyObject *Py_UNUSED(module), PyObject *given)
         no_vars = Py_NewRef(pystate_context_vars(empty));
         Py_DECREF(empty);
     }
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (*texts[i].at == NULL &&
-            (*texts[i].at = PyUnicode_InternFromString(texts[i].text)) == NULL)
-            return NULL;
+    if (intern_names(texts, sizeof texts / sizeof *texts) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }

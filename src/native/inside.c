@@ -69,15 +69,23 @@ native_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_s
     Py_RETURN_TRUE;
 }
 
+static inline Thread *
+here_without_arguments(const char *name, Py_ssize_t nargs)
+{
+    Thread *thread = here();
+    if (unlikely(thread != NULL && nargs != 0)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no arguments", name);
+        return NULL;
+    }
+    return thread;
+}
+
 PyObject *
 native_current_fibre(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
 {
-    Thread *thread = here();
-    if (thread == NULL || nargs != 0) {
-        if (thread != NULL)
-            PyErr_SetString(PyExc_TypeError, "current_fibre() takes no arguments");
+    Thread *thread = here_without_arguments("current_fibre", nargs);
+    if (unlikely(thread == NULL))
         return NULL;
-    }
     Fibre *fibre = running(thread);
     if (unlikely(fibre == NULL && hooks.given_way != NULL))
         return PyObject_CallNoArgs(references.current_fibre);
@@ -87,30 +95,24 @@ native_current_fibre(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(arg
 PyObject *
 native_current_job(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
 {
-    Thread *thread = here();
-    if (thread == NULL || nargs != 0) {
-        if (thread != NULL)
-            PyErr_SetString(PyExc_TypeError, "current_job() takes no arguments");
+    Thread *thread = here_without_arguments("current_job", nargs);
+    if (unlikely(thread == NULL))
         return NULL;
-    }
     Fibre *fibre = running(thread);
     if (unlikely(fibre == NULL && hooks.given_way != NULL))
         return PyObject_CallNoArgs(references.current_job);
     if (fibre == NULL)
         Py_RETURN_NONE;
-    PyObject *job = (PyObject *)(fibre->job != NULL ? fibre->job : fibre->weak_job);
+    PyObject *job = fibre_job(fibre);
     return Py_NewRef(job != NULL ? job : Py_None);
 }
 
 PyObject *
 native_can_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
 {
-    Thread *thread = here();
-    if (thread == NULL || nargs != 0) {
-        if (thread != NULL)
-            PyErr_SetString(PyExc_TypeError, "can_pause() takes no arguments");
+    Thread *thread = here_without_arguments("can_pause", nargs);
+    if (unlikely(thread == NULL))
         return NULL;
-    }
     Fibre *fibre = running(thread);
     if (unlikely(fibre == NULL && hooks.given_way != NULL))
         return PyObject_CallNoArgs(references.can_pause);
@@ -122,12 +124,9 @@ native_can_pause(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), 
 PyObject *
 native_current_wait_ctx(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(args), Py_ssize_t nargs)
 {
-    Thread *thread = here();
-    if (thread == NULL || nargs != 0) {
-        if (thread != NULL)
-            PyErr_SetString(PyExc_TypeError, "current_wait_ctx() takes no arguments");
+    Thread *thread = here_without_arguments("current_wait_ctx", nargs);
+    if (unlikely(thread == NULL))
         return NULL;
-    }
     Fibre *fibre = running(thread);
     if (unlikely(fibre == NULL && hooks.given_way != NULL))
         return PyObject_CallNoArgs(references.current_wait_ctx);
@@ -135,7 +134,7 @@ native_current_wait_ctx(PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(
         Py_RETURN_NONE;
     if (is_set(fibre->wait_ctx))
         return Py_NewRef(fibre->wait_ctx);
-    PyObject *job = Py_XNewRef((PyObject *)(fibre->job != NULL ? fibre->job : fibre->weak_job));
+    PyObject *job = Py_XNewRef(fibre_job(fibre));
     if (job == NULL)
         Py_RETURN_NONE;
     PyObject *ctx = PyObject_GetAttr(job, names.wait_ctx);

@@ -60,12 +60,15 @@ extern HIDDEN job_references references;
 extern HIDDEN PyObject *no_vars; /* what an empty context has in it */
 
 HIDDEN Job *job_new(void);
+HIDDEN int vector_as_tuple(PyObject *const *vector, Py_ssize_t nargs, PyObject *keywords,
+                           PyObject **args, PyObject **kwargs);
 HIDDEN int pool_grow(Pool *pool, Fibre **fibre);
 HIDDEN void job_track(Job *job);
 HIDDEN int job_end(Job *job, Fibre *fibre);
 HIDDEN int job_finish(Job *job, Fibre *fibre);
 HIDDEN void raise_from_hook(PyObject *hook, Job *job);
 HIDDEN int take_hooks(PyObject *given, const hook_place *places, size_t count, int all);
+HIDDEN int intern_names(const hook_place *places, size_t count);
 
 HIDDEN PyObject *refer(PyObject *reference, PyObject *self);
 

@@ -136,37 +136,6 @@ new_drive(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
 
 /* ------------------------------------------------------------------------------------- the binding */
 
-static int
-intern_all(void)
-{
-    static const struct {
-        PyObject **at;
-        const char *text;
-    } all[] = {
-        {&drive_name.drive_on, "drive_on"},
-        {&drive_name.leave, "leave"},
-        {&drive_name.fail, "_fail"},
-        {&drive_name.bound, "_bound"},
-        {&drive_name.in_turn, "_in_turn"},
-        {&drive_name.raise_if_missed, "raise_if_missed"},
-        {&drive_name.cancel, "cancel"},
-        {&drive_name.cancelling, "cancelling"},
-        {&drive_name.close, "close"},
-        {&drive_name.throw_, "throw"},
-        {&drive_name.value, "value"},
-        {&drive_name.cr_await, "cr_await"},
-        {&drive_name.outcome, "outcome"},
-        {&drive_name.max_size, "max_size"},
-        {&drive_name.running_loop, "__asyncio_running_event_loop__"},
-        {&drive_name.must_cancel, "_must_cancel"},
-        {&drive_name.pausable_hub, "_pausable_hub"},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (*all[i].at == NULL && (*all[i].at = PyUnicode_InternFromString(all[i].text)) == NULL)
-            return -1;
-    return 0;
-}
-
 /* Take over what pausable.loops._asyncio gives, all of it; return the builtin `new_drive`. */
 PyObject *
 bind_asyncio(PyObject *Py_UNUSED(module), PyObject *given)
@@ -186,9 +155,29 @@ bind_asyncio(PyObject *Py_UNUSED(module), PyObject *given)
         {"task_type", &in_asyncio.task_type},
         {"turns", &in_asyncio.turns},
     };
+    static const hook_place texts[] = {
+        {"drive_on", &drive_name.drive_on},
+        {"leave", &drive_name.leave},
+        {"_fail", &drive_name.fail},
+        {"_bound", &drive_name.bound},
+        {"_in_turn", &drive_name.in_turn},
+        {"raise_if_missed", &drive_name.raise_if_missed},
+        {"cancel", &drive_name.cancel},
+        {"cancelling", &drive_name.cancelling},
+        {"close", &drive_name.close},
+        {"throw", &drive_name.throw_},
+        {"value", &drive_name.value},
+        {"cr_await", &drive_name.cr_await},
+        {"outcome", &drive_name.outcome},
+        {"max_size", &drive_name.max_size},
+        {"__asyncio_running_event_loop__", &drive_name.running_loop},
+        {"_must_cancel", &drive_name.must_cancel},
+        {"_pausable_hub", &drive_name.pausable_hub},
+    };
     static PyMethodDef builtin = {"new_drive", new_drive, METH_NOARGS,
                                   "Return a driver for the running task."};
-    if (intern_all() < 0 || take_hooks(given, all, sizeof all / sizeof *all, 1) < 0)
+    if (intern_names(texts, sizeof texts / sizeof *texts) < 0 ||
+        take_hooks(given, all, sizeof all / sizeof *all, 1) < 0)
         return NULL;
     if (!PyType_Check(in_asyncio.drive_type) ||
         !PyType_IsSubtype((PyTypeObject *)in_asyncio.drive_type, &Drive_Type)) {

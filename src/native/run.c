@@ -32,24 +32,13 @@ native_run(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
             return NULL;
         Py_DECREF(done);
     }
-    PyObject *given = PyTuple_New(nargs - 1), *named = Py_NewRef(Py_None), *coroutine = NULL;
-    if (given == NULL)
-        goto done;
-    for (Py_ssize_t i = 1; i < nargs; i++)
-        PyTuple_SET_ITEM(given, i - 1, Py_NewRef(args[i]));
-    if (keywords != NULL && PyTuple_GET_SIZE(keywords) > 0) {
-        Py_SETREF(named, PyDict_New());
-        if (named == NULL)
-            goto done;
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keywords); i++)
-            if (PyDict_SetItem(named, PyTuple_GET_ITEM(keywords, i), args[nargs + i]) < 0)
-                goto done;
-    }
-    PyObject *call[] = {NULL, fn, given, named};
-    coroutine = PyObject_Vectorcall(in_entry.coroutine, call + 1,
-                                    3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-done:
-    Py_XDECREF(given);
+    PyObject *given, *named;
+    if (vector_as_tuple(args + 1, nargs - 1, keywords, &given, &named) < 0)
+        return NULL;
+    PyObject *call[] = {NULL, fn, given, named != NULL ? named : Py_None};
+    PyObject *coroutine = PyObject_Vectorcall(in_entry.coroutine, call + 1,
+                                              3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(given);
     Py_XDECREF(named);
     return coroutine;
 }

@@ -125,7 +125,7 @@ install_guard(char *base)
 int
 stackmem_take(size_t size, stackmem *out)
 {
-    size_t stride = (size + STACKMEM_PAGE - 1) & ~(STACKMEM_PAGE - 1);
+    size_t stride = page_up(size);
     slab *s = slabs;
     while (s != NULL && (s->stride != stride || s->free == 0))
         s = s->next;

@@ -40,6 +40,12 @@ typedef struct {
 #define MADV_GUARD_REMOVE 103
 #endif
 
+static inline size_t
+page_up(size_t bytes)
+{
+    return (bytes + STACKMEM_PAGE - 1) & ~(STACKMEM_PAGE - 1);
+}
+
 /* All need the GIL. */
 int stackmem_take(size_t size, stackmem *out); /* 0, or -1 with MemoryError set */
 void stackmem_give(stackmem *mem);

@@ -30,31 +30,37 @@ name_of(PyObject *fn)
     return name;
 }
 
-/* Make a tuple and a dict of a vector. */
+/* Make a tuple, and a dict unless there are no keywords, of a vector; 0, or -1. */
+int
+vector_as_tuple(PyObject *const *vector, Py_ssize_t nargs, PyObject *keywords, PyObject **args,
+                PyObject **kwargs)
+{
+    *kwargs = NULL;
+    if ((*args = PyTuple_New(nargs)) == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < nargs; i++)
+        PyTuple_SET_ITEM(*args, i, Py_NewRef(vector[i]));
+    Py_ssize_t named = keywords != NULL ? PyTuple_GET_SIZE(keywords) : 0;
+    if (named == 0)
+        return 0;
+    int failed = (*kwargs = PyDict_New()) == NULL;
+    for (Py_ssize_t i = 0; !failed && i < named; i++)
+        failed = PyDict_SetItem(*kwargs, PyTuple_GET_ITEM(keywords, i), vector[nargs + i]) < 0;
+    if (failed) {
+        Py_CLEAR(*args);
+        Py_CLEAR(*kwargs);
+    }
+    return failed ? -1 : 0;
+}
+
 static COLD int
 call_as_tuple(call *it)
 {
+    PyObject *args, *kwargs;
     if (it->args != NULL)
         return 0;
-    PyObject *args = PyTuple_New(it->nargs), *kwargs = NULL;
-    if (args == NULL)
+    if (vector_as_tuple(it->vector, it->nargs, it->names, &args, &kwargs) < 0)
         return -1;
-    for (Py_ssize_t i = 0; i < it->nargs; i++)
-        PyTuple_SET_ITEM(args, i, Py_NewRef(it->vector[i]));
-    Py_ssize_t named = it->names != NULL ? PyTuple_GET_SIZE(it->names) : 0;
-    if (named > 0) {
-        if ((kwargs = PyDict_New()) == NULL) {
-            Py_DECREF(args);
-            return -1;
-        }
-        for (Py_ssize_t i = 0; i < named; i++)
-            if (PyDict_SetItem(kwargs, PyTuple_GET_ITEM(it->names, i),
-                               it->vector[it->nargs + i]) < 0) {
-                Py_DECREF(args);
-                Py_DECREF(kwargs);
-                return -1;
-            }
-    }
     it->owned = PyTuple_Pack(2, args, kwargs != NULL ? kwargs : Py_None);
     it->args = args;
     it->kwargs = kwargs;

@@ -65,10 +65,7 @@ def why_not_native() -> str | None:
         return f"the native core cannot be imported: {exc}"
     from pausable._selftest import fault  # noqa: PLC0415
 
-    try:
-        wrong = fault()
-    except Exception as exc:  # there may be no memory for it, say
-        wrong = f"{type(exc).__name__}: {exc}"
+    wrong = fault()
     return None if wrong is None else f"the native core's test of itself failed: {wrong}"
 
 
@@ -81,12 +78,12 @@ def _choose() -> Backend:
         return Backend("greenlet", how)
     if wish == "auto" and "greenlet" in sys.modules:
         return Backend("greenlet", "greenlet was imported before pausable")
-    why_not = why_not_native()
-    if why_not is None:
+    reason = why_not_native()
+    if reason is None:
         return Backend("native", how)
     if wish == "native":
-        raise ImportError(f"PAUSABLE_BACKEND is 'native', but {why_not}")
-    return Backend("greenlet", why_not)
+        raise ImportError(f"PAUSABLE_BACKEND is 'native', but {reason}")
+    return Backend("greenlet", reason)
 
 
 _chosen: Final = _choose()

@@ -37,13 +37,7 @@ def visible(frame: FrameType | None) -> list[tuple[FrameType, int]]:
 
 def places(frame: FrameType | None) -> list[tuple[CodeType, int]]:
     """Return where a frame and those below it are: quickly, and without holding them."""
-    found = []
-    while frame is not None:
-        code = frame.f_code
-        if id(code) not in hidden:
-            found.append((code, frame.f_lineno))
-        frame = frame.f_back
-    return found
+    return [(each.f_code, line) for each, line in visible(frame)]
 
 
 def summary_of(places: Sequence[tuple[CodeType, int]]) -> StackSummary:

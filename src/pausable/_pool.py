@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from traceback import StackSummary
 
 if NATIVE:
-    from pausable._native import bind_hooks, new_fibre
-
-    bind_hooks({"notice": _running_loop.notice})
+    from pausable._native import new_fibre
 
 __all__ = ["JobPool", "PoolStats", "all_pools", "unwind_thread", "watch_all_pools"]
 
@@ -59,6 +57,9 @@ MAX_STACK_BYTES: Final = 1 << 30
 
 #: How long cleanup code of a cancelled job may pause unless told otherwise.
 CLEANUP_TIMEOUT_S: Final = 30.0
+
+#: Of a fibre that has a job.
+_BUSY: Final = (State.PAUSED, State.RUNNING)
 
 #: Not a WeakSet: that cannot be copied while other threads make pools.
 _pools: dict[weakref.ref[JobPool], None] = {}
@@ -220,9 +221,8 @@ class JobPool(Pool):
         Ctrl-C can hit a start when it has taken a fibre and has not noted it yet. They are not used
         again: if it was no Ctrl-C but a signal handler that starts a job, that start goes on.
         """
-        busy = (State.PAUSED, State.RUNNING)
         idle = set(self._idle_again())
-        self._fibres = [each for each in self._fibres if each.state in busy or each in idle]
+        self._fibres = [each for each in self._fibres if each.state in _BUSY or each in idle]
 
     def make_beside(self, kind: type[JobFibre]) -> JobFibre:
         """Return a fibre of another kind than the idle ones, for one job."""
@@ -315,13 +315,11 @@ class JobPool(Pool):
 
     def under_way(self) -> int:
         """Return how many jobs are paused or running. Any thread."""
-        busy = (State.PAUSED, State.RUNNING)
-        return sum(fibre.state in busy for fibre in list(self._fibres))
+        return sum(fibre.state in _BUSY for fibre in list(self._fibres))
 
     def jobs(self) -> list[Job[Any]]:
         """Return the jobs that are under way. Any thread."""
-        busy = (State.PAUSED, State.RUNNING)
-        handles = [fibre.handle() for fibre in list(self._fibres) if fibre.state in busy]
+        handles = [fibre.handle() for fibre in list(self._fibres) if fibre.state in _BUSY]
         return [job for job in handles if job is not None]
 
     # -- waiting for a free one ------------------------------------------------------------------
@@ -594,4 +592,4 @@ if NATIVE and not TYPE_CHECKING:
     from pausable._native import bind_hooks, take_over
 
     take_over(JobPool)
-    bind_hooks({"refuse_context": _check_free})
+    bind_hooks({"notice": _running_loop.notice, "refuse_context": _check_free})

@@ -254,17 +254,16 @@ def test_an_interpreter_that_was_begun_anew_has_greenlet(tmp_path):
 @needs_native
 def test_daemon_threads_in_jobs_do_not_disturb_the_end_of_the_process():
     program = """
-        import threading, time, pausable
+        import queue, threading, pausable
         def busy():
             held = pausable.start(pausable.pause)
-            begun.append(held)
+            begun.put(held)
             while True:
                 sum(range(1000))
-        begun = []
+        begun = queue.SimpleQueue()
         for _ in range(4):
             threading.Thread(target=pausable.start, args=(busy,), daemon=True).start()
-        while len(begun) < 4:
-            time.sleep(0)
+        held = [begun.get() for _ in range(4)]
         print("end")
     """
     status, out, err = run(program)
